@@ -1,0 +1,33 @@
+# Flags that every target of the project shares, as one interface library.
+add_library(cajal_compile_options INTERFACE)
+target_compile_options(cajal_compile_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual
+  $<$<BOOL:${CAJAL_WERROR}>:-Werror>)
+
+# Sums keep their written order only without -ffast-math; contraction into FMA stays on, and reduction
+# loops ask for reordering one by one (omp simd reduction).
+target_compile_options(cajal_compile_options INTERFACE -fno-math-errno -fno-trapping-math)
+
+if(CAJAL_NATIVE)
+  include(CheckCXXCompilerFlag)
+  check_cxx_compiler_flag(-march=native CAJAL_HAS_MARCH_NATIVE)
+  if(CAJAL_HAS_MARCH_NATIVE)
+    target_compile_options(cajal_compile_options INTERFACE -march=native)
+  endif()
+  check_cxx_compiler_flag(-mprefer-vector-width=512 CAJAL_HAS_VECTOR_WIDTH)
+  if(CAJAL_HAS_VECTOR_WIDTH)
+    target_compile_options(cajal_compile_options INTERFACE -mprefer-vector-width=512)
+  endif()
+endif()
+
+if(CAJAL_SANITIZE)
+  target_compile_options(cajal_compile_options INTERFACE -fsanitize=${CAJAL_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(cajal_compile_options INTERFACE -fsanitize=${CAJAL_SANITIZE})
+endif()
+
+if(CAJAL_CHECK_HOST_ACCESS OR CMAKE_BUILD_TYPE STREQUAL "Debug")
+  target_compile_definitions(cajal_compile_options INTERFACE CAJAL_CHECK_HOST_ACCESS=1)
+else()
+  target_compile_definitions(cajal_compile_options INTERFACE CAJAL_CHECK_HOST_ACCESS=0)
+endif()
+target_link_libraries(cajal_compile_options INTERFACE OpenMP::OpenMP_CXX Threads::Threads)

@@ -1,0 +1,57 @@
+// Batches of tokens, shuffled by seed and prefetched.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "data/token_shard.h"
+
+namespace cajal::data {
+
+struct LoaderOptions {
+  std::int64_t batch = 1;
+  std::int64_t seq = 512;
+  std::uint64_t seed = 0;
+  double validation_fraction = 0.0;  ///< Share of windows held out: the same for every seed.
+  std::int64_t vocab = 0;            ///< Tokens at or over it are an error that names the shard.
+  int prefetch = 4;                  ///< Batches made ahead by the loader's own thread.
+};
+
+/// Where a loader stands; part of a checkpoint. Windows are visited in an order that (seed, epoch)
+/// alone decides.
+struct LoaderState {
+  std::int64_t epoch = 0;
+  std::int64_t window = 0;  ///< Windows of this epoch already given out.
+};
+
+/// tokens[b,t], and targets[b,t] = the token after it.
+struct Batch {
+  std::vector<TokenId> tokens;   ///< [batch, seq]
+  std::vector<TokenId> targets;  ///< [batch, seq]
+  LoaderState after;             ///< State once this batch has been used.
+};
+
+/// The windows of `seq` + 1 tokens of one split over all shards.
+class Loader {
+ public:
+  enum class Split : std::uint8_t { train, validation };
+
+  /// Throws InvalidArgument when the split holds no window ("text too short"), naming the remedy.
+  Loader(std::vector<TokenShard> shards, Split split, const LoaderOptions& options,
+         LoaderState start = {});
+  ~Loader();
+  Loader(Loader&&) noexcept;
+  Loader& operator=(Loader&&) noexcept;
+
+  std::int64_t windows() const;  ///< In one epoch.
+  /// The next batch; goes on to the next epoch by itself. Throws what the prefetching thread met.
+  Batch next();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace cajal::data

@@ -1,0 +1,44 @@
+// Token files in llm.c's .bin format.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "data/tokenizer.h"
+
+namespace cajal::data {
+
+class Corpus;
+
+/// 256 int32 of header (magic 20240520, version 1, token count, rest 0), then uint16 tokens.
+inline constexpr std::int32_t kShardMagic = 20240520;
+inline constexpr std::int32_t kShardVersion = 1;
+
+/// A shard mapped read-only. Throws Error when it is not one, is cut short, or claims more than it holds.
+class TokenShard {
+ public:
+  explicit TokenShard(const std::filesystem::path& file);
+  std::span<const std::uint16_t> tokens() const;
+
+ private:
+  std::shared_ptr<const void> mapping_;
+  std::span<const std::uint16_t> tokens_;
+};
+
+struct EncodeOptions {
+  int threads = 0;
+  std::int64_t shard_tokens = 100'000'000;
+  std::function<void(double)> progress;
+};
+
+/// Encodes the corpus to `directory`/tokens_000000.bin and on, each file's text followed by the
+/// end-of-text token. Each shard is written under a temporary name and renamed. Streams: memory does
+/// not grow with the corpus. Refuses a vocabulary over 65536 (InvalidArgument).
+std::vector<std::filesystem::path> write_shards(const Corpus& corpus, const Tokenizer& tokenizer,
+                                                const std::filesystem::path& directory,
+                                                const EncodeOptions& options);
+
+}  // namespace cajal::data

@@ -1,0 +1,63 @@
+// Byte-level BPE in the manner of GPT-2, in Hugging Face's tokenizer.json.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cajal::data {
+
+class Corpus;
+
+using TokenId = std::int32_t;
+
+inline constexpr std::string_view kEndOfText = "<|endoftext|>";
+
+struct BpeOptions {
+  int vocab_size = 1776;  ///< Bytes (256), merges and special tokens together; at least 257.
+  int threads = 0;        ///< 0: all cores.
+  std::vector<std::string> special_tokens{std::string(kEndOfText)};
+  std::int64_t max_bytes = 1LL << 30;  ///< Text read for training, spread over the corpus; 0: all.
+  /// Called from time to time on the calling thread with the share done in [0,1].
+  std::function<void(double)> progress;
+};
+
+/// Immutable; encode and decode may run on several threads at once.
+class Tokenizer {
+ public:
+  /// Learns merges from the corpus (Sennrich et al. 2016 on bytes; split by GPT-2's pattern). The
+  /// result depends on the text and options alone, not on the thread count.
+  static Tokenizer train(const Corpus& corpus, const BpeOptions& options);
+
+  /// Reads tokenizer.json (byte-level BPE only). Throws Error that says what in the file is not so.
+  static Tokenizer load(const std::filesystem::path& file);
+  void save(const std::filesystem::path& file) const;
+
+  int vocab_size() const;
+  std::optional<TokenId> special(std::string_view token) const;
+  std::optional<TokenId> end_of_text() const { return special(kEndOfText); }
+
+  /// Text in, ids out; special tokens in the text are not recognised unless asked for. Any byte
+  /// string round-trips: decode(encode(s)) == s.
+  std::vector<TokenId> encode(std::string_view text, bool with_specials = false) const;
+  std::string decode(std::span<const TokenId> ids) const;
+  /// The bytes of one token, which may be part of a UTF-8 character.
+  std::string_view bytes_of(TokenId id) const;
+
+  ~Tokenizer();
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+
+ private:
+  struct Model;
+  explicit Tokenizer(std::unique_ptr<const Model> model);
+  std::unique_ptr<const Model> model_;
+};
+
+}  // namespace cajal::data

@@ -1,0 +1,56 @@
+// What a device implements so that a CommandQueue can run on it.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "cajal/command_queue.h"
+
+namespace cajal {
+
+class ExecutionContext {
+ public:
+  virtual ~ExecutionContext() = default;
+};
+
+/// Commands [first, last) of one buffer with the transfers around them.
+struct BackendSubmission {
+  Ticket ticket = 0;
+  std::int64_t step = 0;
+  std::shared_ptr<const CommandBuffer> buffer;
+  std::size_t first = 0;
+  std::size_t last = 0;
+  std::vector<Upload> uploads;
+  std::vector<Download> downloads;
+  bool trace = false;  ///< Report a span for every operation.
+};
+
+struct BackendCompletion {
+  Ticket ticket = 0;
+  Clock started = 0;
+  Clock completed = 0;
+  std::vector<OperationSpan> operations;
+  std::optional<DeviceFault> fault;
+};
+
+/// Where a backend reports. Called from its own thread, in submission order.
+class CompletionSink {
+ public:
+  virtual ~CompletionSink() = default;
+  virtual void on_completed(BackendCompletion completion) noexcept = 0;
+};
+
+/// Executes submissions in order on the device. After a fault it skips what follows and reports the
+/// same fault for each. The destructor returns when everything submitted has been reported.
+class QueueBackend {
+ public:
+  virtual ~QueueBackend() = default;
+  virtual void submit(BackendSubmission submission) = 0;
+};
+
+/// The clock of every span.
+Clock now();
+
+}  // namespace cajal

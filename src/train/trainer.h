@@ -1,0 +1,117 @@
+// Training from a set of options to a checkpoint.
+#pragma once
+
+#include <atomic>
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cajal/command_queue.h"
+#include "cajal/dtype.h"
+#include "data/corpus.h"
+#include "train/schedule.h"
+
+namespace cajal::train {
+
+struct TrainOptions {
+  std::vector<std::filesystem::path> data;  ///< Empty: Corpus::default_paths(). Files, folders or .bin shards.
+  std::string preset = "tiny";
+  std::optional<std::filesystem::path> init;  ///< Start from this run's weights, config and tokenizer.
+  std::string device = "cpu";
+  DType dtype = DType::f32;
+  std::int64_t batch = 8;
+  std::int64_t seq = 0;  ///< 0: the preset's.
+  std::int64_t accumulate = 1;
+  std::int64_t steps = 0;    ///< Total; exactly one of steps and minutes is given.
+  double minutes = 0.0;
+  Schedule schedule{};       ///< peak and warmup as given; steps is filled in by the trainer.
+  float clip = 1.0F;
+  float weight_decay = 0.1F;
+  float beta1 = 0.9F;
+  float beta2 = 0.95F;
+  std::optional<float> dropout;     ///< Absent: 0.
+  std::optional<int> vocab_size;    ///< Absent: the preset's.
+  std::int64_t eval_every = 100;
+  std::int64_t eval_batches = 8;
+  std::int64_t save_every = 500;
+  std::filesystem::path out = "runs/cajal";
+  bool resume = false;
+  std::uint64_t seed = 1337;
+  int threads = 0;
+  SyncMode sync = SyncMode::step;
+  int max_in_flight = 2;
+  std::optional<std::filesystem::path> trace;
+};
+
+/// One step, as delivered by its completed handler and written to metrics.jsonl.
+struct StepReport {
+  std::int64_t step = 0;  ///< From 1.
+  double loss = 0.0;
+  double grad_norm = 0.0;
+  double learning_rate = 0.0;
+  double tokens_per_s = 0.0;
+  double device_busy = 0.0;
+  std::int64_t host_waits = 0;
+  double host_blocked_ms = 0.0;
+  std::int64_t skipped = 0;  ///< Updates skipped so far for a non-finite gradient.
+};
+
+struct EvalReport {
+  std::int64_t step = 0;
+  double loss = 0.0;  ///< Mean over held-out tokens, in nats.
+};
+
+/// What the run is, known before its first step.
+struct RunPlan {
+  std::string device;
+  std::int64_t parameters = 0;
+  std::int64_t tokens = 0;           ///< In the training text, 0 unknown.
+  std::int64_t start_step = 0;       ///< Over 0 when resumed.
+  std::int64_t steps = 0;            ///< 0 when bounded by time.
+  std::size_t state_bytes = 0;       ///< Parameters, gradients, moments.
+  std::size_t activation_bytes = 0;  ///< Planned, with reuse.
+  std::size_t activation_bytes_unshared = 0;
+  double unigram_entropy = 0.0;      ///< Of the held-out text under the training text's counts, in nats.
+  data::CorpusStats corpus;
+};
+
+/// How a run tells what it does. Called on the thread that called train(), but on_step and
+/// on_evaluation, which come from the queue's handler thread in step order.
+class TrainObserver {
+ public:
+  virtual ~TrainObserver() = default;
+  virtual void on_stage(std::string_view /*stage*/, double /*share*/) {}  ///< Tokenizer, encoding, planning.
+  virtual void on_warning(std::string_view /*line*/) {}
+  virtual void on_plan(const RunPlan& /*plan*/) {}
+  virtual void on_step(const StepReport& /*report*/) {}
+  virtual void on_evaluation(const EvalReport& /*report*/) {}
+  virtual void on_checkpoint(std::int64_t /*step*/, const std::filesystem::path& /*directory*/) {}
+};
+
+struct TrainSummary {
+  std::int64_t steps = 0;  ///< Done by this call.
+  std::int64_t last_step = 0;
+  double first_loss = 0.0;
+  double last_loss = 0.0;
+  std::optional<double> first_validation_loss;
+  std::optional<double> last_validation_loss;
+  double tokens_per_s = 0.0;
+  double seconds = 0.0;
+  double device_busy = 0.0;
+  std::array<WaitCount, kWaitReasons> waits{};
+  std::int64_t skipped = 0;
+  std::size_t peak_bytes = 0;
+  bool interrupted = false;  ///< `stop` became true; the checkpoint is that of last_step.
+};
+
+/// Trains to the end, or until `stop` is true (set by a signal handler), and leaves a whole
+/// checkpoint in options.out. Throws InvalidArgument before anything is written when the options
+/// cannot be; Error when the run fails, with the last good checkpoint in place.
+TrainSummary train(const TrainOptions& options, TrainObserver& observer,
+                   const std::atomic<bool>& stop);
+
+}  // namespace cajal::train
