@@ -1,0 +1,56 @@
+// Times full training steps on random tokens, as bench/torch_gpt.py does.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cajal/command_queue.h"
+#include "cajal/dtype.h"
+
+namespace cajal::train {
+
+struct BenchmarkOptions {
+  std::string preset = "cajal-20m";
+  std::int64_t batch = 1;
+  std::int64_t seq = 0;  ///< 0: the preset's.
+  std::int64_t accumulate = 1;
+  std::int64_t steps = 3;   ///< A block.
+  std::int64_t blocks = 5;
+  std::string device = "cpu";
+  DType dtype = DType::f32;
+  SyncMode sync = SyncMode::step;
+  int threads = 0;
+  int max_in_flight = 2;
+  std::uint64_t seed = 1337;
+  std::function<void(std::int64_t block, double ms_per_step)> progress;
+};
+
+struct BenchmarkResult {
+  std::string preset;
+  std::int64_t batch = 0;
+  std::int64_t seq = 0;
+  std::string device;  ///< The processor's own name.
+  DType dtype = DType::f32;
+  SyncMode sync = SyncMode::step;
+  int threads = 0;
+  std::int64_t parameters = 0;   ///< With position embeddings; the head is tied and counts once.
+  double ms_per_step = 0.0;      ///< Median of the blocks.
+  double ms_min = 0.0;
+  double ms_max = 0.0;
+  double tokens_per_s = 0.0;
+  double tflops = 0.0;           ///< (6 N + 12 L d T) FLOP a token, N without position embeddings.
+  std::optional<double> mfu;     ///< Of Device::peak_flops; absent where that is unknown.
+  double device_busy = 0.0;
+  double host_waits_per_step = 0.0;
+  double host_blocked_ms_per_step = 0.0;
+  std::size_t peak_bytes = 0;    ///< Device memory; on a CPU the process's peak resident size.
+  double first_loss = 0.0;
+  double last_loss = 0.0;
+};
+
+BenchmarkResult benchmark(const BenchmarkOptions& options);
+
+}  // namespace cajal::train
