@@ -17,18 +17,38 @@
 
 namespace cajal::train {
 
+/// What a run is asked to do. An absent option takes the value that the resumed run was started with,
+/// else the preset's (train/recipe.h), so that `cajal train --resume --out DIR` goes on as before.
 struct TrainOptions {
-  std::vector<std::filesystem::path> data;  ///< Empty: Corpus::default_paths(). Files, folders or .bin shards.
-  std::string preset = "tiny";
+  std::vector<std::filesystem::path> data;  ///< Files, folders or .bin shards; empty: C++ headers.
+  std::optional<std::string> preset;        ///< Absent: "tiny".
   std::optional<std::filesystem::path> init;  ///< Start from this run's weights, config and tokenizer.
   std::string device = "cpu";
-  DType dtype = DType::f32;
-  std::int64_t batch = 8;
-  std::int64_t seq = 0;  ///< 0: the preset's.
-  std::int64_t accumulate = 1;
-  std::int64_t steps = 0;    ///< Total; exactly one of steps and minutes is given.
-  double minutes = 0.0;
-  Schedule schedule{};       ///< peak and warmup as given; steps is filled in by the trainer.
+  std::optional<DType> dtype;  ///< fp32
+  std::optional<std::int64_t> batch;
+  std::optional<std::int64_t> seq;         ///< The model's longest.
+  std::optional<std::int64_t> accumulate;  ///< 1
+  std::optional<std::int64_t> steps;       ///< Total, resumed ones included.
+  std::optional<double> minutes;           ///< Of this call. Not together with steps.
+  std::optional<float> learning_rate;      ///< Peak.
+  std::optional<ScheduleKind> schedule;    ///< cosine; constant for a run bounded by minutes.
+  std::optional<std::int64_t> warmup;      ///< Steps.
+  std::optional<float> clip;               ///< 1.0; 0 turns clipping off.
+  std::optional<float> weight_decay;       ///< 0.1
+  std::optional<float> dropout;            ///< 0
+  std::optional<int> vocab_size;           ///< Of the tokenizer to be trained.
+  std::int64_t eval_every = 100;           ///< Steps; 0: only at the end.
+  std::int64_t eval_batches = 8;
+  std::int64_t save_every = 500;           ///< Steps; 0: only at the end.
+  std::filesystem::path out = "runs/cajal";
+  bool resume = false;
+  std::optional<std::uint64_t> seed;       ///< 1337
+  int threads = 0;                         ///< 0: every core.
+  SyncMode sync = SyncMode::step;
+  int max_in_flight = 2;
+  std::optional<std::filesystem::path> trace;
+};
+      ///< peak and warmup as given; steps is filled in by the trainer.
   float clip = 1.0F;
   float weight_decay = 0.1F;
   float beta1 = 0.9F;

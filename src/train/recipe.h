@@ -1,0 +1,19 @@
+// What a preset is trained with unless the user says otherwise.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace cajal::train {
+
+struct Recipe {
+  std::int64_t batch = 4;
+  std::int64_t steps = 1000;
+  float learning_rate = 3e-4F;
+  std::int64_t warmup = 100;
+};
+
+/// Throws InvalidArgument that lists the presets.
+Recipe recipe_for(std::string_view preset);
+
+}  // namespace cajal::train
