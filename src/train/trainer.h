@@ -31,7 +31,7 @@ struct TrainOptions {
   std::optional<std::int64_t> steps;       ///< Total, resumed ones included.
   std::optional<double> minutes;           ///< Of this call. Not together with steps.
   std::optional<float> learning_rate;      ///< Peak.
-  std::optional<ScheduleKind> schedule;    ///< cosine; constant for a run bounded by minutes.
+  std::optional<ScheduleKind> schedule;    ///< cosine; over the time given when bounded by minutes.
   std::optional<std::int64_t> warmup;      ///< Steps.
   std::optional<float> clip;               ///< 1.0; 0 turns clipping off.
   std::optional<float> weight_decay;       ///< 0.1
@@ -44,24 +44,6 @@ struct TrainOptions {
   bool resume = false;
   std::optional<std::uint64_t> seed;       ///< 1337
   int threads = 0;                         ///< 0: every core.
-  SyncMode sync = SyncMode::step;
-  int max_in_flight = 2;
-  std::optional<std::filesystem::path> trace;
-};
-      ///< peak and warmup as given; steps is filled in by the trainer.
-  float clip = 1.0F;
-  float weight_decay = 0.1F;
-  float beta1 = 0.9F;
-  float beta2 = 0.95F;
-  std::optional<float> dropout;     ///< Absent: 0.
-  std::optional<int> vocab_size;    ///< Absent: the preset's.
-  std::int64_t eval_every = 100;
-  std::int64_t eval_batches = 8;
-  std::int64_t save_every = 500;
-  std::filesystem::path out = "runs/cajal";
-  bool resume = false;
-  std::uint64_t seed = 1337;
-  int threads = 0;
   SyncMode sync = SyncMode::step;
   int max_in_flight = 2;
   std::optional<std::filesystem::path> trace;
