@@ -21,7 +21,8 @@ TEST(Philox, KnownAnswers) {
 TEST(Philox, BlockMatchesSingleCounters) {
   const PhiloxKey key{0x12345678, 0x9abcdef0};
   // The last block crosses the boundary of the counter's low word.
-  for (const std::uint64_t first : {std::uint64_t{0}, std::uint64_t{77}, 0xfffffff0ULL}) {
+  for (const std::uint64_t first :
+       {std::uint64_t{0}, std::uint64_t{77}, std::uint64_t{0xfffffff0}}) {
     std::array<std::uint32_t, kPhiloxBlockWords> words{};
     philox_block(key, first, 9, words.data());
     for (int g = 0; g < kPhiloxBlockCounters; ++g) {
