@@ -1,10 +1,19 @@
-// Elementary functions written so that compilers vectorise the loops that call them.
+// Functions written so that compilers vectorise the loops that call them.
 #pragma once
 
 #include <bit>
 #include <cstdint>
 
+#include "cajal/dtype.h"
+
 namespace cajal::ops {
+
+/// to = value, rounded to its type. GCC 12 vectorises a store of the bits, not of the whole
+/// bfloat16.
+[[gnu::always_inline]] inline void store(float& to, float value) { to = value; }
+[[gnu::always_inline]] inline void store(bfloat16& to, float value) {
+  to.bits = bfloat16(value).bits;
+}
 
 /// e^x to within 1 unit in the last place; the product of loops under `#pragma omp simd`.
 ///
