@@ -48,8 +48,7 @@ inline std::uint32_t philox_threshold(float probability) {
   return static_cast<std::uint32_t>(std::ceil(double{probability} * 0x1p24)) << 8;
 }
 
-/// Counters and words that philox_block makes at once: two AVX-512 registers of each word keep the
-/// multipliers busy.
+/// Counters and words that philox_block makes at once: enough independent lanes to hide latency.
 inline constexpr int kPhiloxBlockCounters = 32;
 inline constexpr int kPhiloxBlockWords = 4 * kPhiloxBlockCounters;
 
