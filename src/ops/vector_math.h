@@ -8,14 +8,13 @@
 
 namespace cajal::ops {
 
-/// to = value, rounded to its type. GCC 12 vectorises a store of the bits, not of the whole
-/// bfloat16.
+/// to = value, rounded to its type. GCC 12 vectorises a store of the bits, not of the struct.
 [[gnu::always_inline]] inline void store(float& to, float value) { to = value; }
 [[gnu::always_inline]] inline void store(bfloat16& to, float value) {
   to.bits = bfloat16(value).bits;
 }
 
-/// e^x to within 1 unit in the last place; the product of loops under `#pragma omp simd`.
+/// e^x to within 1 unit in the last place; made for loops under `#pragma omp simd`.
 ///
 /// Without branches, calls or tables. Infinity above 88.7228; 0 below -87, so that no subnormal
 /// number slows the loops that follow; NaN stays NaN. Range reduction by Cody and Waite (1980),
@@ -27,7 +26,7 @@ namespace cajal::ops {
   constexpr float kLn2High = 0.693359375F;  // 9 bits long: n * kLn2High is exact.
   constexpr float kLn2Low = -2.12194440e-4F;
   constexpr float kRound =
-      12582912.0F;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits.
+      12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer in the low bits.
 
   float t = x > kLargest ? kLargest : x;
   t = t < kLowest ? kLowest : t;

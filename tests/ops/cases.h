@@ -23,12 +23,13 @@ enum class Role : std::uint8_t {
   inout,   ///< Filled like an input, compared afterwards.
 };
 
-/// How an input is filled from the run's generator. `values` maps (index, uniform in [0,1)) to a value.
+/// How an input is filled from the run's generator.
 struct Fill {
-  enum class Kind : std::uint8_t { normal, constant, integer } kind = Kind::normal;
-  double a = 0.0;  ///< normal: mean; constant: the value; integer: lowest.
-  double b = 1.0;  ///< normal: standard deviation; integer: highest, inclusive.
-  double masked = 0.0;  ///< integer: share of elements that become -1 (padding).
+  enum class Kind : std::uint8_t { normal, constant, integer, list } kind = Kind::normal;
+  double a = 0.0;                ///< normal: mean; constant: the value; integer: lowest.
+  double b = 1.0;                ///< normal: standard deviation; integer: highest, inclusive.
+  double masked = 0.0;           ///< integer: share of elements that become -1 (padding).
+  std::vector<double> values{};  ///< list: the elements, repeated until the tensor is full.
 };
 
 struct TensorSpec {
@@ -37,7 +38,8 @@ struct TensorSpec {
   DType dtype = DType::f32;
   Role role = Role::input;
   Fill fill{};
-  double tolerance = 0.0;  ///< Outputs: largest |got - want| / (1 + |want|); 0 takes the dtype's default.
+  double tolerance =
+      0.0;  ///< Outputs: largest |got - want| / (1 + |want|); 0 takes the dtype's default.
 };
 
 /// Records the operation on the given tensors.
@@ -48,11 +50,13 @@ using Reference = std::function<void(Values& values)>;
 /// Gradient check: `backward` takes d<output> = upstream and gives d<input>; compared with central
 /// differences of sum(upstream * forward(inputs)) where forward is a float64 reference.
 struct GradCheck {
-  Reference forward;                             ///< Inputs to outputs, float64.
-  std::map<std::string, std::string> upstream;   ///< forward's output -> case's input that is its gradient.
-  std::map<std::string, std::string> gradients;  ///< forward's input -> case's output that is its gradient.
-  /// Case tensors that backward reads and forward makes (lse, mean, rstd, pre_gelu ...) are filled by
-  /// running `forward` first: it writes them under their own name.
+  Reference forward;  ///< Inputs to outputs, float64.
+  std::map<std::string, std::string>
+      upstream;  ///< forward's output -> case's input that is its gradient.
+  std::map<std::string, std::string>
+      gradients;  ///< forward's input -> case's output that is its gradient.
+  /// Case tensors that backward reads and forward makes (lse, mean, rstd, pre_gelu ...) are filled
+  /// by running `forward` first: it writes them under their own name.
 };
 
 struct OpCase {
@@ -60,11 +64,11 @@ struct OpCase {
   std::string variant;    ///< "bf16/N=7/C=50/residual": unique within the operation.
   std::vector<TensorSpec> tensors;
   Encode encode;
-  Reference reference;              ///< Empty for cases that only check gradients.
-  std::vector<GradCheck> gradcheck; ///< Empty or one.
-  double flops = 0;                 ///< Of one run, for perf.
-  double bytes = 0;                 ///< Moved at the least, for perf; 0: sum of all tensors.
-  bool perf = false;                ///< Take part in the benchmark.
+  Reference reference;               ///< Empty for cases that only check gradients.
+  std::vector<GradCheck> gradcheck;  ///< Empty or one.
+  double flops = 0;                  ///< Of one run, for perf.
+  double bytes = 0;                  ///< Moved at the least, for perf; 0: sum of all tensors.
+  bool perf = false;                 ///< Take part in the benchmark.
 };
 
 /// One function per operation, in tests/ops/<operation>_cases.cpp.
