@@ -77,7 +77,9 @@ std::vector<std::string> check_gradients(const OpCase& op_case,
   std::mt19937_64 generator(seed);
   std::normal_distribution<double> normal;
   std::vector<std::string> problems;
-  for (const auto& [input, output] : check.gradients) {
+  for (const auto& pair : check.gradients) {
+    const std::string& input = pair.first;
+    const std::string& output = pair.second;
     const TensorSpec& spec = spec_named(op_case, output);
     auto gradient = to_values(results.at(output), spec.dtype);
     if (spec.role == Role::inout) {  // Accumulated into: take off what was there.
