@@ -23,12 +23,22 @@ struct NamedArray {
   std::span<const std::byte> bytes;
 };
 
-/// Writes, flushes to the disk (fsync) and closes; throws Error with the system's own reason, and
-/// leaves no file behind. `metadata` becomes "__metadata__".
+/// Writes under a temporary name, flushes to the disk (fsync) and renames; throws Error with the
+/// system's own reason, and leaves what stood there before. `metadata` becomes "__metadata__";
+/// other libraries want {"format", "pt"} in it.
 void write_safetensors(const std::filesystem::path& file, const std::vector<NamedArray>& arrays,
                        const std::map<std::string, std::string>& metadata);
 
-/// A file mapped read-only; the spans live as long as this object. Every field of the header is
+struct SafetensorsContents {
+  std::vector<NamedArray> arrays;  ///< In the order of their bytes; they point into the file.
+  std::map<std::string, std::string> metadata;
+};
+
+/// Reads a file's bytes; `source` names it in errors. Throws Error as SafetensorsFile does.
+SafetensorsContents parse_safetensors(std::span<const std::byte> file, const std::string& source);
+
+/// A file mapped read-only; the spans live as long as this object. Files of other writers need not
+/// align their tensors: copy the bytes, do not cast the pointer. Every field of the header is
 /// checked before use: overlapping, outside or misshapen tensors and cut-off files throw Error.
 class SafetensorsFile {
  public:

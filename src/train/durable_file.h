@@ -1,0 +1,84 @@
+// Files that are there whole, on the disk, or not at all.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace cajal::train {
+
+/// Names that begin so are half-written; whoever owns the folder may remove them after a crash.
+inline constexpr std::string_view kTemporaryPrefix = ".tmp-";
+
+/// The same folder, so that rename stays on one file system.
+std::filesystem::path temporary_name(const std::filesystem::path& file);
+
+/// Throws Error "cannot `action` `file`: reason; remedy" for an errno.
+[[noreturn]] void throw_file_error(std::string_view action, const std::filesystem::path& file,
+                                   int error);
+
+/// Owns an open file.
+class FileDescriptor {
+ public:
+  FileDescriptor() = default;
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  FileDescriptor& operator=(FileDescriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~FileDescriptor();
+
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  /// Closes now; returns errno, or 0. Some file systems report a failed write only here.
+  int close();
+
+ private:
+  int fd_ = -1;
+};
+
+/// open(2) with O_CLOEXEC; retried when a signal interrupts it. Throws Error.
+FileDescriptor open_file(const std::filesystem::path& file, int flags, std::string_view action);
+
+/// All of `bytes`, or throws Error.
+void write_all(int fd, std::span<const std::byte> bytes, const std::filesystem::path& file);
+
+/// A file that appears under its name only at commit(), already on the disk. What stood there
+/// before stays until then; without commit() the destructor leaves no trace.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path file);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  /// Flush, rename, flush the folder.
+  void commit();
+
+ private:
+  std::filesystem::path file_;
+  std::filesystem::path temporary_;
+  FileDescriptor fd_;
+  bool committed_ = false;
+};
+
+/// Throws Error, and leaves the old contents, if any.
+void write_file_atomically(const std::filesystem::path& file, std::string_view contents);
+
+/// The whole file. Throws Error.
+std::string read_file(const std::filesystem::path& file);
+
+/// Flushes an open file through the drive's own cache; returns errno, or 0.
+int flush_to_disk(int fd);
+/// Flushes the names in a folder: a new file survives a power cut only after this. Throws Error.
+void sync_directory(const std::filesystem::path& directory);
+/// Flushes every file and folder below `directory`, and itself last. Throws Error.
+void sync_tree(const std::filesystem::path& directory);
+
+}  // namespace cajal::train
