@@ -1,4 +1,12 @@
 # Everything comes from the distribution; scripts/install_dependencies.sh names the packages.
+# CajalConfig.cmake.in asks for the same ones again on behalf of an installed cajal.
+
+# Homebrew keeps libomp out of the default search path, and Apple's compiler has none of its own.
+if(APPLE AND NOT OpenMP_ROOT AND NOT DEFINED ENV{OpenMP_ROOT})
+  execute_process(COMMAND brew --prefix libomp OUTPUT_VARIABLE OpenMP_ROOT ERROR_QUIET
+                  OUTPUT_STRIP_TRAILING_WHITESPACE)
+endif()
+
 find_package(Threads REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(fmt REQUIRED)

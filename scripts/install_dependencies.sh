@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# Installs what cajal needs to build, and only what is missing.
+#
+#   scripts/install_dependencies.sh [--test] [--sanitizers]
+#
+#   --test        also GoogleTest and Google Benchmark
+#   --sanitizers  also clang with its OpenMP and sanitizer runtimes, for the tsan preset
+#
+# Knows apt (Debian 12, Ubuntu 24.04 and later; as root or with sudo) and Homebrew (macOS).
+set -euo pipefail
+
+readonly MINIMUM_CMAKE=3.25
+
+say() { printf 'dependencies: %s\n' "$*"; }
+fail() {
+  printf 'install_dependencies.sh: %s\n' "$*" >&2
+  exit 1
+}
+
+want_test=false
+want_sanitizers=false
+for argument in "$@"; do
+  case $argument in
+    --test) want_test=true ;;
+    --sanitizers) want_sanitizers=true ;;
+    -h | --help)
+      sed -n '2,/^set /s/^# \{0,1\}//p' "$0"
+      exit 0
+      ;;
+    *) fail "unknown option $argument; use --test, --sanitizers or --help" ;;
+  esac
+done
+
+# Runs a command in silence; when it fails, shows what it printed.
+quietly() {
+  local log
+  log=$(mktemp)
+  if ! "$@" >"$log" 2>&1; then
+    cat "$log" >&2
+    rm -f "$log"
+    fail "'$*' failed; its output is above"
+  fi
+  rm -f "$log"
+}
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  else
+    sudo "$@"
+  fi
+}
+
+apt_installed() {
+  [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+install_with_apt() {
+  local packages="g++ cmake ninja-build pkg-config libdnnl-dev ocl-icd-opencl-dev libfmt-dev
+    libspdlog-dev libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libpcre2-dev"
+  if $want_test; then packages="$packages libgtest-dev libgmock-dev libbenchmark-dev"; fi
+  if $want_sanitizers; then packages="$packages clang libomp-dev libclang-rt-dev"; fi
+
+  local missing=() package
+  for package in $packages; do
+    apt_installed "$package" || missing+=("$package")
+  done
+  if [ ${#missing[@]} -eq 0 ]; then
+    say "all present"
+    return
+  fi
+  if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+    fail "root rights are needed; run as root: apt-get install ${missing[*]}"
+  fi
+  say "installing with apt: ${missing[*]}"
+  quietly as_root apt-get update -q
+  quietly as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -q -y --no-install-recommends "${missing[@]}"
+}
+
+install_with_brew() {
+  # Apple's compiler and its SDK do not come from Homebrew.
+  xcode-select -p >/dev/null 2>&1 || fail "no compiler; run: xcode-select --install"
+
+  local packages="cmake ninja pkgconf libomp onednn fmt spdlog cli11 nlohmann-json tomlplusplus
+    pcre2"
+  if $want_test; then packages="$packages googletest google-benchmark"; fi
+
+  local missing=() package
+  for package in $packages; do
+    brew list --formula --versions "$package" >/dev/null 2>&1 || missing+=("$package")
+  done
+  if [ ${#missing[@]} -eq 0 ]; then
+    say "all present"
+    return
+  fi
+  say "installing with Homebrew: ${missing[*]}"
+  quietly env HOMEBREW_NO_AUTO_UPDATE=1 HOMEBREW_NO_ENV_HINTS=1 \
+    brew install --quiet "${missing[@]}"
+}
+
+check_cmake() {
+  local version oldest
+  version=$(cmake --version | sed -n 's/^cmake version \([0-9.]*\).*/\1/p')
+  oldest=$(printf '%s\n%s\n' "$MINIMUM_CMAKE" "$version" | sort -t. -k1,1n -k2,2n | head -n 1)
+  [ "$oldest" = "$MINIMUM_CMAKE" ] ||
+    fail "cmake $version is too old; cajal needs $MINIMUM_CMAKE (Debian 12, Ubuntu 24.04, Homebrew)"
+}
+
+if command -v apt-get >/dev/null; then
+  install_with_apt
+elif command -v brew >/dev/null; then
+  install_with_brew
+else
+  fail "neither apt-get nor brew is here; install by hand: a C++20 compiler with OpenMP, cmake" \
+    "$MINIMUM_CMAKE, ninja, pkg-config, oneDNN, fmt, spdlog, CLI11, nlohmann-json, toml++, PCRE2;" \
+    "for the tests also GoogleTest and Google Benchmark"
+fi
+check_cmake

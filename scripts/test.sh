@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Sets up, builds and runs every test, from any directory, with or without a terminal.
+#
+#   scripts/test.sh
+#
+# Two builds: the release preset with all tests, then the runtime's tests again in the debug preset,
+# where host access to memory that in-flight work uses is an error. The last line counts the tests.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+say() { printf '\n== %s\n' "$*"; }
+
+cores() { getconf _NPROCESSORS_ONLN 2>/dev/null || sysctl -n hw.ncpu; }
+
+# run_tests FOLDER: ctest there, shown and kept for the count; a failure is remembered, not fatal.
+failed_runs=0
+run_tests() {
+  ctest --test-dir "$1" --output-on-failure -j 1 2>&1 | tee -a "$log" ||
+    failed_runs=$((failed_runs + 1))
+}
+
+# Adds up ctest's closing lines, "N% tests passed, F tests failed out of T", and its skips.
+summarise() {
+  awk '
+    /tests failed out of [0-9]+$/ { failed += $4; total += $NF }
+    /\*\*\*Skipped/               { skipped++ }
+    END {
+      line = sprintf("%d passed, %d failed", total - failed - skipped, failed)
+      if (skipped) line = line sprintf(", %d skipped", skipped)
+      print line
+      if (total == 0) exit 1
+    }' "$log"
+}
+
+say "Dependencies"
+scripts/install_dependencies.sh --test
+
+say "Release build"
+cmake --preset release -DCAJAL_TESTS=ON -DCAJAL_BENCHMARKS=ON
+cmake --build build/release --parallel "$(cores)"
+
+say "All tests"
+run_tests build/release
+
+say "The runtime with host access checked"
+cmake --preset debug -DCAJAL_TESTS=ON -DCAJAL_BENCHMARKS=OFF
+cmake --build build/debug --parallel "$(cores)" --target test_runtime
+run_tests build/debug/tests/runtime
+
+say "Result"
+summarise
+[ "$failed_runs" -eq 0 ]
