@@ -37,8 +37,9 @@ class Buffer {
   }
 
   /// The host's view of memory that it shares with the device (CPU, Apple GPU). Valid when no
-  /// committed work that touches these bytes is outstanding. Debug builds check exactly that and
-  /// throw an Error that names the operation and step which still read or write them.
+  /// committed work that touches these bytes is outstanding. Debug builds (and any device opened
+  /// with check_host_access) check exactly that and throw an Error that names the operation and
+  /// step which still read or write them.
   template <class T>
   std::span<const T> host_read() const {
     return {reinterpret_cast<const T*>(host_bytes(false)), size_ / sizeof(T)};

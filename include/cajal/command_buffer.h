@@ -15,7 +15,8 @@
 namespace cajal {
 
 class Device;
-class ExecutionContext;  // what a backend hands its kernels: threads and scratch, a stream, an encoder
+class ExecutionContext;  // what a backend hands its kernels: threads and scratch, a stream, an
+                         // encoder
 
 enum class Access : std::uint8_t { read, write, read_write };
 
@@ -35,7 +36,7 @@ struct Command {
   Kernel kernel;
 };
 
-using Clock = std::int64_t;  ///< Nanoseconds of std::chrono::steady_clock, host and device alike.
+using Clock = std::int64_t;    ///< Nanoseconds of std::chrono::steady_clock, host and device alike.
 using Ticket = std::uint64_t;  ///< Position of a committed buffer in its queue, from 1.
 
 /// Why a submission failed: the first failing operation, and where it was.
@@ -53,7 +54,8 @@ struct Completion {
   std::int64_t step = 0;
   Clock started = 0;    ///< Device began.
   Clock completed = 0;  ///< Device ended.
-  std::optional<DeviceFault> fault;  ///< Set when this submission failed or was skipped after a failure.
+  std::optional<DeviceFault>
+      fault;  ///< Set when this submission failed or was skipped after a failure.
 };
 
 /// Runs on a thread of the runtime after the device is done, in commit order. May throw: the
@@ -68,12 +70,13 @@ class CommandBuffer {
  public:
   CommandBuffer(std::shared_ptr<Device> device, std::string label);
 
-  /// Appends one operation. `uses` names every buffer that the kernel touches; that is what debug
-  /// builds check host access against and what a MemoryPlan derives lifetimes from. Throws Error
-  /// after the first commit.
+  /// Appends one operation. `uses` names every buffer that the kernel touches (absent ones are
+  /// dropped); that is what debug builds check host access against and what a MemoryPlan derives
+  /// lifetimes from. Throws Error after the first commit.
   void encode(std::string_view operation, std::vector<BufferUse> uses, Kernel kernel);
 
-  /// Called at every completion of this buffer, in the order added. Throws Error after the first commit.
+  /// Called at every completion of this buffer, in the order added. Throws Error after the first
+  /// commit.
   void add_completed_handler(CompletedHandler handler);
 
   Device& device() const { return *device_; }

@@ -15,22 +15,27 @@ namespace cajal {
 
 class QueueBackend;  // what a device does for a CommandQueue (src/runtime/backend.h)
 class CompletionSink;
+struct StorageTraits;  // src/runtime/storage.h
 
 enum class DeviceKind : std::uint8_t { cpu, cuda, metal };
 
 struct DeviceInfo {
-  std::string name;               ///< As it was opened: "cpu", "cuda:0", "metal".
-  std::string description;        ///< The processor's own name.
-  std::size_t memory_bytes = 0;   ///< All of it.
+  std::string name;                  ///< As it was opened: "cpu", "cuda:0", "metal".
+  std::string description;           ///< The processor's own name.
+  std::size_t memory_bytes = 0;      ///< All of it.
   std::size_t memory_available = 0;  ///< What a run started now may use.
-  int threads = 0;                ///< Host threads that execute operations; 0 where none do.
+  int threads = 0;                   ///< Host threads that execute operations; 0 where none do.
   bool supports_bf16 = false;
-  std::string bf16_remedy;        ///< Why bf16 is refused and what to use instead; else empty.
+  std::string bf16_remedy;          ///< Why bf16 is refused and what to use instead; else empty.
   bool shares_host_memory = false;  ///< Buffer::host_read and host_write work.
 };
 
 struct DeviceOptions {
-  int threads = 0;  ///< CPU only: threads inside an operation; 0 takes every core this process may use.
+  int threads =
+      0;  ///< CPU only: threads inside an operation; 0 takes every core this process may use.
+  /// Buffer::host_read and host_write refuse memory that in-flight work uses. Left out: as the
+  /// build says, which is yes in debug builds.
+  std::optional<bool> check_host_access;
 };
 
 /// Host memory that transfers to and from the device read and write. Pinned where that matters.
@@ -66,6 +71,9 @@ class Device : public std::enable_shared_from_this<Device> {
   std::size_t allocated_bytes() const;
   std::size_t peak_bytes() const;
 
+  /// Whether buffers check host access against in-flight work.
+  virtual bool checks_host_access() const = 0;
+
   /// For CommandQueue.
   virtual std::unique_ptr<QueueBackend> make_queue_backend(CompletionSink& sink) = 0;
 
@@ -77,6 +85,8 @@ class Device : public std::enable_shared_from_this<Device> {
   virtual std::shared_ptr<std::byte> allocate_host(std::size_t bytes) = 0;
 
  private:
+  StorageTraits traits() const;
+
   std::shared_ptr<Accounting> accounting_;
   std::shared_ptr<StagingPool> staging_;
 };

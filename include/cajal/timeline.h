@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,7 +33,7 @@ struct WaitCount {
 
 /// Totals up to a moment. The difference of two is the usage between them.
 struct Usage {
-  Clock at = 0;
+  Clock at = 0;                  ///< The moment; in a difference the time between the two.
   std::int64_t busy_ns = 0;      ///< Device was executing.
   std::int64_t submissions = 0;  ///< Completed.
   std::array<WaitCount, kWaitReasons> waits{};
@@ -45,7 +46,7 @@ struct Usage {
 Usage operator-(const Usage& later, const Usage& earlier);
 
 struct OperationSpan {
-  std::string_view operation;  ///< Points into the command buffer that the submission holds.
+  std::string operation;
   Clock started = 0;
   Clock completed = 0;
 };
@@ -53,9 +54,10 @@ struct OperationSpan {
 struct SubmissionSpan {
   Ticket ticket = 0;
   std::int64_t step = 0;
-  std::shared_ptr<const CommandBuffer> buffer;
-  Clock recorded = 0;
-  Clock committed = 0;
+  std::string label;    ///< The command buffer's.
+  Clock recorded = 0;   ///< Its last operation was encoded.
+  Clock committed = 0;  ///< commit() began.
+  Clock submitted = 0;  ///< The device was given it.
   Clock started = 0;
   Clock completed = 0;
   std::vector<OperationSpan> operations;  ///< Only while tracing.
@@ -73,7 +75,7 @@ struct IdleGap {
   Clock began = 0;
   Clock ended = 0;
   /// The host wait that stood in the way, if the next work was committed only after the gap began.
-  const WaitSpan* cause = nullptr;
+  std::optional<WaitSpan> cause;
 };
 
 /// Thread-safe. Keeps totals for ever and the last spans in a ring; all spans while tracing.
@@ -89,7 +91,7 @@ class Timeline {
   bool tracing() const;
 
   Usage usage() const;
-  std::vector<IdleGap> idle_gaps() const;  ///< Among the spans kept. Pointers live until the next call.
+  std::vector<IdleGap> idle_gaps() const;  ///< Among the spans kept.
 
   /// Chrome trace JSON (opens in Perfetto): a host lane with commits and waits, marked with their
   /// reason, and a device lane with submissions and operations. Written whole or not at all.

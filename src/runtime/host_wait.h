@@ -13,8 +13,8 @@ namespace cajal {
 struct Progress {
   std::mutex mutex;
   std::condition_variable advanced;
-  Ticket finished = 0;              ///< Completed on the device, handlers run.
-  std::thread::id handler_thread;   ///< Must not wait: it is the one that advances.
+  Ticket finished = 0;             ///< Completed on the device, handlers run.
+  std::thread::id handler_thread;  ///< Must not wait: it is the one that advances.
 };
 
 /// Blocks until `progress` has reached `ticket`. Counted and timed in `timeline` when it had to

@@ -11,9 +11,15 @@
 
 namespace cajal {
 
-/// Takes every buffer that Device::reserve made and the given command buffers name. A buffer lives
-/// from the first command that uses it to the last; buffers whose lives do not overlap share bytes.
-/// Command buffers of one queue never run at once, so each is planned from the arena's start.
+/// Takes every buffer that Device::reserve made, that has no memory yet and that the given command
+/// buffers name. In each of them it lives from the first command that uses it to the last; buffers
+/// whose lives overlap in none share bytes. Command buffers of one queue never run at once, so each
+/// is planned from the arena's start; a buffer that several name has one place, free in all of
+/// them.
+///
+/// Nothing survives from one command buffer to the next: a command that reads bytes which no
+/// earlier command of the same buffer wrote is refused with an Error that names both. For what must
+/// survive, use Device::allocate.
 class MemoryPlan {
  public:
   explicit MemoryPlan(const std::vector<std::shared_ptr<CommandBuffer>>& recorded);
@@ -28,16 +34,26 @@ class MemoryPlan {
   void bind(Device& device);
 
  private:
-  struct Placement {
-    std::shared_ptr<Storage> storage;
+  /// First and last command that use a buffer.
+  struct Lifetime {
     std::size_t command_buffer = 0;
     std::size_t first = 0;
     std::size_t last = 0;
+  };
+  struct Placement {
+    std::shared_ptr<Storage> storage;
+    std::vector<Lifetime> lives;  ///< One for each command buffer that names it, in their order.
     std::size_t offset = 0;
   };
-  std::vector<Placement> placements_;
+  static bool alive_together(const Placement& a, const Placement& b);
+  static std::vector<Placement> find_lifetimes(
+      const std::vector<std::shared_ptr<CommandBuffer>>& recorded);
+  void place_all();
+
+  std::vector<Placement> placements_;  ///< In order of first use.
   std::size_t arena_bytes_ = 0;
   std::size_t total_bytes_ = 0;
+  bool bound_ = false;
 };
 
 }  // namespace cajal

@@ -1,14 +1,11 @@
 // What the CPU device hands its kernels.
 #pragma once
 
-#include <any>
 #include <cstddef>
-#include <functional>
 #include <map>
 #include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "runtime/backend.h"
 
@@ -36,7 +33,8 @@ class CpuContext final : public ExecutionContext {
 
  private:
   int threads_;
-  std::vector<std::byte> scratch_;
+  std::shared_ptr<std::byte> scratch_;
+  std::size_t scratch_bytes_ = 0;
   std::map<std::string, std::shared_ptr<void>> cache_;
 };
 
