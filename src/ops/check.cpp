@@ -29,9 +29,24 @@ void require_dtype(std::string_view operation, std::string_view argument, const 
                    std::initializer_list<DType> allowed) {
   require_present(operation, argument, tensor);
   if (std::find(allowed.begin(), allowed.end(), tensor.dtype) == allowed.end()) {
-    throw InvalidArgument(fmt::format("{}: {} has element type {}, which it does not take", operation,
-                                      argument, name_of(tensor.dtype)));
+    throw InvalidArgument(fmt::format("{}: {} has element type {}, which it does not take",
+                                      operation, argument, name_of(tensor.dtype)));
   }
+}
+
+void require_no_partial_overlap(std::string_view operation, std::string_view out_name,
+                                const Tensor& out, std::string_view other_name,
+                                const Tensor& other) {
+  const bool same = out.buffer.storage() == other.buffer.storage() &&
+                    out.buffer.offset() == other.buffer.offset() &&
+                    out.buffer.size() == other.buffer.size();
+  if (!same) require_disjoint(operation, out_name, out, other_name, other);
+}
+
+void require_disjoint(std::string_view operation, std::string_view out_name, const Tensor& out,
+                      std::string_view other_name, const Tensor& other) {
+  if (!out || !other || !out.buffer.overlaps(other.buffer)) return;
+  throw InvalidArgument(fmt::format("{}: {} overlaps {}", operation, out_name, other_name));
 }
 
 std::int64_t row_count(const Tensor& tensor) {
