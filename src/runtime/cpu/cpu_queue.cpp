@@ -38,21 +38,22 @@ void CpuQueue::submit(BackendSubmission submission) {
 
 void CpuQueue::run() {
   omp_set_num_threads(context_.threads());
-  while (auto submission = next()) {
-    BackendCompletion completion = execute(*submission);
-    submission.reset();  // Whoever hears of the completion finds its buffers released.
+  BackendSubmission submission;
+  while (next(submission)) {
+    BackendCompletion completion = execute(submission);
+    submission = {};  // Whoever hears of the completion finds its buffers released.
     sink_.on_completed(std::move(completion));
   }
 }
 
 /// Everything submitted is executed before closing.
-std::optional<BackendSubmission> CpuQueue::next() {
+bool CpuQueue::next(BackendSubmission& submission) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return closing_ || !submitted_.empty(); });
-  if (submitted_.empty()) return std::nullopt;
-  BackendSubmission submission = std::move(submitted_.front());
+  if (submitted_.empty()) return false;
+  submission = std::move(submitted_.front());
   submitted_.pop_front();
-  return submission;
+  return true;
 }
 
 BackendCompletion CpuQueue::execute(const BackendSubmission& submission) {

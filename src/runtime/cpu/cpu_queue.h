@@ -25,7 +25,7 @@ class CpuQueue final : public QueueBackend {
 
  private:
   void run();
-  std::optional<BackendSubmission> next();
+  bool next(BackendSubmission& submission);
   BackendCompletion execute(const BackendSubmission& submission);
   void execute_commands(const BackendSubmission& submission, BackendCompletion& completion);
   bool execute_command(const Command& command, std::int64_t step);
