@@ -71,6 +71,10 @@ struct EvalReport {
 struct RunPlan {
   std::string device;
   std::int64_t parameters = 0;
+  DType dtype = DType::f32;
+  std::int64_t batch = 0;
+  std::int64_t seq = 0;
+  std::int64_t accumulate = 1;
   std::int64_t tokens = 0;           ///< In the training text, 0 unknown.
   std::int64_t start_step = 0;       ///< Over 0 when resumed.
   std::int64_t steps = 0;            ///< 0 when bounded by time.
