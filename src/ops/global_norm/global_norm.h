@@ -6,8 +6,8 @@
 
 namespace cajal::ops {
 
-/// norm[0] = sqrt(sum_i x[i]^2), in two stages of f64 partial sums in a fixed order. Not finite when
-/// any element is not.
+/// norm[0] = sqrt(sum_i x[i]^2), in two stages of f64 partial sums in a fixed order. Not finite
+/// when any element is not.
 struct GlobalNormArgs {
   Tensor x;     ///< [n] f32: the gradient arena.
   Tensor norm;  ///< [1] f32 out.

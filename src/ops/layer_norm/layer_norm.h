@@ -22,18 +22,18 @@ struct LayerNormArgs {
 };
 void layer_norm(CommandBuffer& commands, const LayerNormArgs& args);
 
-/// ds = LN'(dy) + dsum, where dsum is the gradient that reaches s past the norm. Both x and residual
-/// have gradient ds. dweight and dbias are summed in f32 in a fixed order.
+/// ds = LN'(dy) + dsum, where dsum is the gradient that reaches s past the norm. Both x and
+/// residual have gradient ds. dweight and dbias are summed in f32 in a fixed order.
 struct LayerNormBackwardArgs {
-  Tensor dy;      ///< [N..., C] f32 or bf16.
-  Tensor sum;     ///< s of the forward pass (x where there was no residual).
-  Tensor weight;  ///< [C] f32.
-  Tensor mean;    ///< [N] f32.
-  Tensor rstd;    ///< [N] f32.
-  Tensor dsum;    ///< Optional, shape and dtype of dy.
-  Tensor ds;      ///< Out, shape and dtype of dy; may alias dsum or dy.
-  Tensor dweight; ///< [C] f32.
-  Tensor dbias;   ///< [C] f32.
+  Tensor dy;                ///< [N..., C] f32 or bf16.
+  Tensor sum;               ///< s of the forward pass (x where there was no residual).
+  Tensor weight;            ///< [C] f32.
+  Tensor mean;              ///< [N] f32.
+  Tensor rstd;              ///< [N] f32.
+  Tensor dsum;              ///< Optional, shape and dtype of dy.
+  Tensor ds;                ///< Out, shape and dtype of dy; may alias dsum or dy.
+  Tensor dweight;           ///< [C] f32.
+  Tensor dbias;             ///< [C] f32.
   bool accumulate = false;  ///< Add to dweight and dbias; else overwrite.
 };
 void layer_norm_backward(CommandBuffer& commands, const LayerNormBackwardArgs& args);

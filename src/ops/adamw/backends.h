@@ -1,0 +1,8 @@
+// The backends of adamw.
+#pragma once
+
+#include "ops/adamw/adamw.h"
+
+namespace cajal::ops::cpu_backend {
+Kernel adamw(const AdamWArgs& args);
+}  // namespace cajal::ops::cpu_backend

@@ -1,0 +1,8 @@
+// The backends of dropout.
+#pragma once
+
+#include "ops/dropout/dropout.h"
+
+namespace cajal::ops::cpu_backend {
+Kernel dropout(const DropoutArgs& args);
+}  // namespace cajal::ops::cpu_backend
