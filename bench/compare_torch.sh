@@ -82,8 +82,9 @@ for line in open(sys.argv[1]):
     run = json.loads(line)
     runs[run["peer"]].append(run)
 
-params = {name: {run["params"] for run in of} for name, of in runs.items()}
-if params["cajal"] != params["torch"]:
+# Rows that pad a vocabulary may be counted or not; a different model differs by more.
+params = {name: of[0]["params"] for name, of in runs.items()}
+if abs(params["cajal"] / params["torch"] - 1) > 1e-3:
     sys.exit(f"compare_torch.sh: not the same model: parameters {params}")
 
 median = {name: {key: statistics.median(run[key] for run in of)
