@@ -27,7 +27,8 @@ struct CrossEntropyArgs {
   Tensor targets;  ///< [N] i32 (any shape with N elements).
   Tensor scale;    ///< [1] f32.
   Tensor loss;     ///< [1] f32, accumulated into.
-  Tensor dlogits;  ///< Optional out, shape and dtype of logits; may alias logits. Absent: loss only.
+  Tensor
+      dlogits;  ///< Optional out, shape and dtype of logits; may alias logits. Absent: loss only.
   std::int64_t vocab = 0;
 };
 void cross_entropy(CommandBuffer& commands, const CrossEntropyArgs& args);
