@@ -36,7 +36,7 @@ if [ -z "$mode" ]; then
   if [ "$device" = cuda ]; then mode=compile; fi
 fi
 
-cajal=${CAJAL:-$here/../build/release/src/cli/cajal}
+cajal=${CAJAL:-$here/../build/release/cajal}
 [ -x "$cajal" ] || fail "no cajal program at $cajal; build it, or name it in CAJAL"
 
 # The system's python3 first: a distribution's torch is installed for that one.

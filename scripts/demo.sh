@@ -30,7 +30,7 @@ scripts/install_dependencies.sh
 say "2/4 Building the cajal program"
 cmake --preset release -DCAJAL_TESTS=OFF -DCAJAL_BENCHMARKS=OFF --log-level=WARNING
 cmake --build build/release --parallel "$(cores)" --target cajal
-cajal=build/release/src/cli/cajal
+cajal=build/release/cajal
 
 say "3/4 Training the tiny preset for $MINUTES minutes on the C++ standard library's headers"
 keep_earlier_run
