@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cajal/buffer.h"
 #include "cajal/dtype.h"
@@ -35,7 +36,7 @@ struct DeviceOptions {
       0;  ///< CPU only: threads inside an operation; 0 takes every core this process may use.
   /// Buffer::host_read and host_write refuse memory that in-flight work uses. Left out: as the
   /// build says, which is yes in debug builds.
-  std::optional<bool> check_host_access;
+  std::optional<bool> check_host_access{};
 };
 
 /// Host memory that transfers to and from the device read and write. Pinned where that matters.
@@ -51,6 +52,9 @@ class Device : public std::enable_shared_from_this<Device> {
   /// Opens "cpu". "cuda[:N]" and "metal" belong to backends that this build may lack; then, and for
   /// any other name, throws InvalidArgument that lists what there is.
   static std::shared_ptr<Device> open(std::string_view name, DeviceOptions options = {});
+
+  /// Names of the backends in this build, "cpu" among them.
+  static std::vector<std::string> backends();
 
   virtual DeviceKind kind() const = 0;
   virtual const DeviceInfo& info() const = 0;

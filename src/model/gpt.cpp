@@ -52,11 +52,11 @@ GptConfig validated(GptConfig config) {
 
 }  // namespace
 
-Gpt::Gpt(std::shared_ptr<Device> device, GptConfig config, DType compute_dtype)
+Gpt::Gpt(std::shared_ptr<Device> device, GptConfig config, DType compute_dtype, Purpose purpose)
     : device_(std::move(device)),
       config_(validated(std::move(config))),
       dtype_(supported(*device_, compute_dtype)),
-      parameters_(*device_, parameter_specs(config_), dtype_),
+      parameters_(*device_, parameter_specs(config_), dtype_, purpose),
       blocks_(block_weights(parameters_, config_.n_layer)),
       wte_(&parameters_["transformer.wte.weight"]),
       wpe_(&parameters_["transformer.wpe.weight"]),

@@ -58,7 +58,8 @@ class Gpt {
  public:
   /// Allocates the arenas of Parameters; weights are uninitialised. Throws InvalidArgument when the
   /// device cannot compute in `compute_dtype`, with the one to use instead.
-  Gpt(std::shared_ptr<Device> device, GptConfig config, DType compute_dtype);
+  Gpt(std::shared_ptr<Device> device, GptConfig config, DType compute_dtype,
+      Purpose purpose = Purpose::training);
   Gpt(const Gpt&) = delete;
   Gpt& operator=(const Gpt&) = delete;
 

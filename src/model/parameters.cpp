@@ -63,14 +63,15 @@ std::int64_t Parameters::arena_elements(const std::vector<ParameterSpec>& specs)
   return elements;
 }
 
-Parameters::Parameters(Device& device, std::vector<ParameterSpec> specs, DType compute_dtype)
+Parameters::Parameters(Device& device, std::vector<ParameterSpec> specs, DType compute_dtype,
+                       Purpose purpose)
     : compute_dtype_(compute_dtype), size_(arena_elements(specs)) {
   const auto arena = [&](DType dtype, const char* label) {
     return Tensor(device.allocate(static_cast<std::size_t>(size_) * size_of(dtype), label), dtype,
                   {size_});
   };
   master_ = arena(DType::f32, "weights");
-  grad_ = arena(DType::f32, "gradients");
+  if (purpose == Purpose::training) grad_ = arena(DType::f32, "gradients");
   if (compute_dtype == DType::bf16) compute_ = arena(DType::bf16, "weights in bf16");
 
   std::int64_t offset = 0;
@@ -78,7 +79,7 @@ Parameters::Parameters(Device& device, std::vector<ParameterSpec> specs, DType c
     Parameter parameter;
     parameter.offset = offset;
     parameter.master = view(master_, offset, spec.shape);
-    parameter.grad = view(grad_, offset, spec.shape);
+    if (grad_) parameter.grad = view(grad_, offset, spec.shape);
     parameter.compute = compute_ ? view(compute_, offset, spec.shape) : parameter.master;
     offset += aligned(element_count(spec.shape));
     if (spec.decays()) decayed_ = offset;

@@ -30,11 +30,16 @@ struct Parameter {
   ParameterSpec spec;
   std::int64_t offset = 0;  ///< Elements from the arena's start.
   Tensor master;            ///< f32: what the optimizer updates.
-  Tensor grad;              ///< f32.
+  Tensor grad;              ///< f32; absent for inference.
   Tensor compute;           ///< What matrix products read: bf16, or master itself in fp32.
 
   /// The part that checkpoints hold.
   Shape saved_shape() const;
+};
+
+enum class Purpose : std::uint8_t {
+  training,
+  inference,  ///< No gradients.
 };
 
 /// Three arenas (weights, gradients, and a bf16 copy where products run in bf16), so that clipping
@@ -43,7 +48,8 @@ struct Parameter {
 class Parameters {
  public:
   /// Allocates; weights are uninitialised until initialise() or a checkpoint fills them.
-  Parameters(Device& device, std::vector<ParameterSpec> specs, DType compute_dtype);
+  Parameters(Device& device, std::vector<ParameterSpec> specs, DType compute_dtype,
+             Purpose purpose);
 
   const Parameter& operator[](std::string_view name) const;  ///< Throws Error when there is none.
   const std::vector<Parameter>& all() const { return parameters_; }
@@ -53,7 +59,7 @@ class Parameters {
   std::int64_t decayed() const { return decayed_; }  ///< The first elements, which decay.
 
   const Tensor& master() const { return master_; }    ///< [size] f32.
-  const Tensor& grad() const { return grad_; }        ///< [size] f32.
+  const Tensor& grad() const { return grad_; }        ///< [size] f32, or absent for inference.
   const Tensor& compute() const { return compute_; }  ///< [size] bf16, or absent in fp32.
 
   /// The arena's contents for `seed`: a function of seed, name order and shapes alone. Padding is

@@ -17,7 +17,7 @@ struct BenchmarkOptions {
   std::int64_t batch = 1;
   std::int64_t seq = 0;  ///< 0: the preset's.
   std::int64_t accumulate = 1;
-  std::int64_t steps = 3;   ///< A block.
+  std::int64_t steps = 3;  ///< A block.
   std::int64_t blocks = 5;
   std::string device = "cpu";
   DType dtype = DType::f32;
@@ -36,17 +36,17 @@ struct BenchmarkResult {
   DType dtype = DType::f32;
   SyncMode sync = SyncMode::step;
   int threads = 0;
-  std::int64_t parameters = 0;   ///< With position embeddings; the head is tied and counts once.
-  double ms_per_step = 0.0;      ///< Median of the blocks.
+  std::int64_t parameters = 0;  ///< With position embeddings; the head is tied and counts once.
+  double ms_per_step = 0.0;     ///< Median of the blocks.
   double ms_min = 0.0;
   double ms_max = 0.0;
   double tokens_per_s = 0.0;
-  double tflops = 0.0;           ///< (6 N + 12 L d T) FLOP a token, N without position embeddings.
-  std::optional<double> mfu;     ///< Of Device::peak_flops; absent where that is unknown.
+  double tflops = 0.0;        ///< (6 N + 12 L d T) FLOP a token, N without position embeddings.
+  std::optional<double> mfu;  ///< Of Device::peak_flops; absent where that is unknown.
   double device_busy = 0.0;
   double host_waits_per_step = 0.0;
   double host_blocked_ms_per_step = 0.0;
-  std::size_t peak_bytes = 0;    ///< Device memory; on a CPU the process's peak resident size.
+  std::size_t peak_bytes = 0;  ///< Device memory; on a CPU the process's peak resident size.
   double first_loss = 0.0;
   double last_loss = 0.0;
 };

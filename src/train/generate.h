@@ -14,7 +14,8 @@
 namespace cajal::train {
 
 struct GenerateOptions {
-  std::filesystem::path directory;  ///< A run directory, or any folder with config.json and its companions.
+  std::filesystem::path
+      directory;  ///< A run directory, or any folder with config.json and its companions.
   std::string prompt;
   std::int64_t max_tokens = 200;
   ops::SamplingOptions sampling{};
@@ -33,14 +34,14 @@ struct GenerateSummary {
   bool context_full = false;  ///< Stopped because the model's longest sequence was reached.
 };
 
-/// Receives the text piece by piece as tokens arrive, on the queue's handler thread, never a part of
-/// a UTF-8 character (bytes that are no UTF-8 at all come as they are).
+/// Receives the text piece by piece as tokens arrive, on the queue's handler thread, never a part
+/// of a UTF-8 character (bytes that are no UTF-8 at all come as they are).
 using TextSink = std::function<void(std::string_view)>;
 
 /// Decodes with a KV cache. The sampled token stays on the device and feeds the next step, so the
-/// host waits only for back pressure, never token by token. Stops at max_tokens, end of text, a full
-/// context or `stop`. Throws InvalidArgument for a directory that holds no model, a prompt that is
-/// too long, or sampling options out of range.
+/// host waits only for back pressure, never token by token. Stops at max_tokens, end of text, a
+/// full context or `stop`. Throws InvalidArgument for a directory that holds no model, a prompt
+/// that is too long, or sampling options out of range.
 GenerateSummary generate(const GenerateOptions& options, const TextSink& sink,
                          const std::atomic<bool>& stop);
 

@@ -68,7 +68,8 @@ class Parser {
     const std::string_view header = header_of(file);
     const auto data = file.subspan(kPrefix + header.size());
     SafetensorsContents contents;
-    for (const auto& [name, value] : parse_json(header).items()) {
+    const json fields = parse_json(header);
+    for (const auto& [name, value] : fields.items()) {
       if (name == kMetadata) {
         contents.metadata = metadata_of(value);
       } else {

@@ -1,8 +1,8 @@
 // Training from a set of options to a checkpoint.
 #pragma once
 
-#include <atomic>
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -17,12 +17,14 @@
 
 namespace cajal::train {
 
-/// What a run is asked to do. An absent option takes the value that the resumed run was started with,
-/// else the preset's (train/recipe.h), so that `cajal train --resume --out DIR` goes on as before.
+/// What a run is asked to do. An absent option takes the value that the resumed run was started
+/// with, else the preset's (train/recipe.h), so that `cajal train --resume --out DIR` goes on as
+/// before.
 struct TrainOptions {
   std::vector<std::filesystem::path> data;  ///< Files, folders or .bin shards; empty: C++ headers.
   std::optional<std::string> preset;        ///< Absent: "tiny".
-  std::optional<std::filesystem::path> init;  ///< Start from this run's weights, config and tokenizer.
+  std::optional<std::filesystem::path>
+      init;  ///< Start from this run's weights, config and tokenizer.
   std::string device = "cpu";
   std::optional<DType> dtype;  ///< fp32
   std::optional<std::int64_t> batch;
@@ -39,11 +41,11 @@ struct TrainOptions {
   std::optional<int> vocab_size;           ///< Of the tokenizer to be trained.
   std::int64_t eval_every = 100;           ///< Steps; 0: only at the end.
   std::int64_t eval_batches = 8;
-  std::int64_t save_every = 500;           ///< Steps; 0: only at the end.
+  std::int64_t save_every = 500;  ///< Steps; 0: only at the end.
   std::filesystem::path out = "runs/cajal";
   bool resume = false;
-  std::optional<std::uint64_t> seed;       ///< 1337
-  int threads = 0;                         ///< 0: every core.
+  std::optional<std::uint64_t> seed;  ///< 1337
+  int threads = 0;                    ///< 0: every core.
   SyncMode sync = SyncMode::step;
   int max_in_flight = 2;
   std::optional<std::filesystem::path> trace;
@@ -81,7 +83,8 @@ struct RunPlan {
   std::size_t state_bytes = 0;       ///< Parameters, gradients, moments.
   std::size_t activation_bytes = 0;  ///< Planned, with reuse.
   std::size_t activation_bytes_unshared = 0;
-  double unigram_entropy = 0.0;      ///< Of the held-out text under the training text's counts, in nats.
+  double unigram_entropy =
+      0.0;  ///< Of the held-out text under the training text's counts, in nats.
   data::CorpusStats corpus;
 };
 
@@ -90,7 +93,8 @@ struct RunPlan {
 class TrainObserver {
  public:
   virtual ~TrainObserver() = default;
-  virtual void on_stage(std::string_view /*stage*/, double /*share*/) {}  ///< Tokenizer, encoding, planning.
+  virtual void on_stage(std::string_view /*stage*/, double /*share*/) {
+  }  ///< Tokenizer, encoding, planning.
   virtual void on_warning(std::string_view /*line*/) {}
   virtual void on_plan(const RunPlan& /*plan*/) {}
   virtual void on_step(const StepReport& /*report*/) {}

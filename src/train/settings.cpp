@@ -1,0 +1,165 @@
+#include "train/settings.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <string_view>
+
+#include "cajal/error.h"
+#include "model/presets.h"
+#include "train/recipe.h"
+
+namespace cajal::train {
+namespace {
+
+using nlohmann::json;
+
+void require(bool condition, std::string_view flag, std::string_view problem,
+             std::string_view remedy) {
+  if (!condition) throw InvalidArgument(fmt::format("{} {}", flag, problem), remedy);
+}
+
+Settings defaults_for(const std::string& preset) {
+  const Recipe recipe = recipe_for(preset);
+  const model::GptConfig& config = model::preset_config(preset);
+  Settings settings;
+  settings.preset = preset;
+  settings.shape = {recipe.batch, config.n_positions, 1};
+  settings.steps = recipe.steps;
+  settings.schedule.peak = recipe.learning_rate;
+  settings.schedule.warmup = recipe.warmup;
+  settings.vocab_size = config.vocab_size;
+  return settings;
+}
+
+void check_ranges(const Settings& s) {
+  require(s.shape.batch > 0, "--batch", "must be at least 1", "");
+  require(s.shape.seq > 0, "--seq", "must be at least 1", "");
+  require(s.shape.accumulate > 0, "--accumulate", "must be at least 1", "");
+  require(s.steps >= 0 && s.minutes >= 0.0, "--steps", "must be positive", "");
+  require(s.steps > 0 || s.minutes > 0.0, "--steps", "or --minutes must say how long to train", "");
+  require(std::isfinite(s.schedule.peak) && s.schedule.peak > 0.0F, "--lr",
+          "must be a positive number", "");
+  require(s.schedule.warmup >= 0, "--warmup", "must not be negative", "");
+  require(std::isfinite(s.clip) && s.clip >= 0.0F, "--clip", "must be 0 or more",
+          "0 turns clipping off");
+  require(std::isfinite(s.weight_decay) && s.weight_decay >= 0.0F, "--weight-decay",
+          "must be 0 or more", "");
+  require(s.dropout >= 0.0F && s.dropout < 1.0F, "--dropout", "must be in [0, 1)", "");
+  require(s.vocab_size >= 257 && s.vocab_size <= 65536, "--vocab-size",
+          fmt::format("is {}", s.vocab_size), "choose 257 (256 bytes and end-of-text) to 65536");
+}
+
+}  // namespace
+
+Settings resolve_settings(const TrainOptions& options, const Settings* resumed) {
+  require(!(options.steps && options.minutes), "--steps", "and --minutes exclude each other",
+          "give one");
+  if (options.steps) require(*options.steps > 0, "--steps", "must be at least 1", "");
+  if (options.minutes) {
+    require(std::isfinite(*options.minutes) && *options.minutes > 0.0, "--minutes",
+            "must be positive", "");
+  }
+  Settings s = resumed != nullptr ? *resumed : defaults_for(options.preset.value_or("tiny"));
+  if (options.preset) s.preset = *options.preset;
+  if (!options.data.empty()) {
+    s.data.clear();
+    for (const auto& path : options.data) s.data.push_back(path.string());
+  }
+  if (options.steps) s.minutes = 0.0;
+  if (options.minutes) s.steps = 0;
+  s.steps = options.steps.value_or(s.steps);
+  s.minutes = options.minutes.value_or(s.minutes);
+  s.dtype = options.dtype.value_or(s.dtype);
+  s.shape.batch = options.batch.value_or(s.shape.batch);
+  s.shape.seq = options.seq.value_or(s.shape.seq);
+  s.shape.accumulate = options.accumulate.value_or(s.shape.accumulate);
+  s.schedule.kind = options.schedule.value_or(s.schedule.kind);
+  s.schedule.peak = options.learning_rate.value_or(s.schedule.peak);
+  s.schedule.warmup = options.warmup.value_or(s.schedule.warmup);
+  s.schedule.steps = s.steps;
+  s.clip = options.clip.value_or(s.clip);
+  s.weight_decay = options.weight_decay.value_or(s.weight_decay);
+  s.dropout = options.dropout.value_or(s.dropout);
+  s.vocab_size = options.vocab_size.value_or(static_cast<int>(s.vocab_size));
+  s.seed = options.seed.value_or(s.seed);
+  check_ranges(s);
+  return s;
+}
+
+json to_json(const Settings& s) {
+  return {
+      {"preset", s.preset},
+      {"data", s.data},
+      {"dtype", name_of(s.dtype)},
+      {"batch", s.shape.batch},
+      {"seq", s.shape.seq},
+      {"accumulate", s.shape.accumulate},
+      {"steps", s.steps},
+      {"minutes", s.minutes},
+      {"lr", s.schedule.peak},
+      {"schedule", name_of(s.schedule.kind)},
+      {"warmup", s.schedule.warmup},
+      {"clip", s.clip},
+      {"weight_decay", s.weight_decay},
+      {"dropout", s.dropout},
+      {"vocab_size", s.vocab_size},
+      {"seed", s.seed},
+  };
+}
+
+Settings settings_from_json(const json& object) {
+  Settings s;
+  try {
+    s.preset = object.at("preset").get<std::string>();
+    s.data = object.at("data").get<std::vector<std::string>>();
+    s.dtype =
+        object.at("dtype").get<std::string>() == name_of(DType::bf16) ? DType::bf16 : DType::f32;
+    s.shape.batch = object.at("batch").get<std::int64_t>();
+    s.shape.seq = object.at("seq").get<std::int64_t>();
+    s.shape.accumulate = object.at("accumulate").get<std::int64_t>();
+    s.steps = object.at("steps").get<std::int64_t>();
+    s.minutes = object.at("minutes").get<double>();
+    s.schedule.peak = object.at("lr").get<float>();
+    s.schedule.kind = parse_schedule(object.at("schedule").get<std::string>());
+    s.schedule.warmup = object.at("warmup").get<std::int64_t>();
+    s.schedule.steps = s.steps;
+    s.clip = object.at("clip").get<float>();
+    s.weight_decay = object.at("weight_decay").get<float>();
+    s.dropout = object.at("dropout").get<float>();
+    s.vocab_size = object.at("vocab_size").get<std::int64_t>();
+    s.seed = object.at("seed").get<std::uint64_t>();
+  } catch (const json::exception& problem) {
+    throw Error(fmt::format("trainer_state.json: options: {}", problem.what()));
+  }
+  return s;
+}
+
+void require_fits(const Settings& settings, const model::GptConfig& config) {
+  require(settings.shape.seq <= config.n_positions, "--seq",
+          fmt::format("{} is longer than the model's {}", settings.shape.seq, config.n_positions),
+          fmt::format("use --seq {} or less", config.n_positions));
+}
+
+std::vector<std::string> check_resumed(const Settings& before, const Settings& now) {
+  const auto keep = [](bool same, std::string_view flag, const auto& old_value) {
+    require(same, flag, "cannot change on resume",
+            fmt::format("leave it away, or use {} {}", flag, old_value));
+  };
+  keep(now.preset == before.preset, "--preset", before.preset);
+  keep(now.vocab_size == before.vocab_size, "--vocab-size", before.vocab_size);
+  keep(now.shape.seq == before.shape.seq, "--seq", before.shape.seq);
+  keep(now.seed == before.seed, "--seed", before.seed);
+
+  std::vector<std::string> warnings;
+  const json old_values = to_json(before);
+  for (const auto& [name, value] : to_json(now).items()) {
+    if (value == old_values.at(name) || name == "minutes") continue;
+    warnings.push_back(fmt::format(
+        "{} is now {}, was {}: the run goes on, but not as it would have without the change", name,
+        value.dump(), old_values.at(name).dump()));
+  }
+  return warnings;
+}
+
+}  // namespace cajal::train
