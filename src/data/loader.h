@@ -19,8 +19,9 @@ struct LoaderOptions {
   int prefetch = 4;                  ///< Batches made ahead by the loader's own thread.
 };
 
-/// Where a loader stands; part of a checkpoint. Windows are visited in an order that (seed, epoch)
-/// alone decides.
+/// Where a loader stands; part of a checkpoint. The order of training windows depends on (seed,
+/// epoch) alone. Validation windows always come in one fixed order, so that evaluations of some
+/// batches from the start are of the same text in every run.
 struct LoaderState {
   std::int64_t epoch = 0;
   std::int64_t window = 0;  ///< Windows of this epoch already given out.
@@ -33,12 +34,14 @@ struct Batch {
   LoaderState after;             ///< State once this batch has been used.
 };
 
-/// The windows of `seq` + 1 tokens of one split over all shards.
+/// The windows of `seq` + 1 tokens of one split over all shards, each once an epoch. A batch at the
+/// end of an epoch is filled from the next one.
 class Loader {
  public:
   enum class Split : std::uint8_t { train, validation };
 
-  /// Throws InvalidArgument when the split holds no window ("text too short"), naming the remedy.
+  /// Throws InvalidArgument when the split holds no window (the text is too short) or does not
+  /// reach `start`, naming the remedy.
   Loader(std::vector<TokenShard> shards, Split split, const LoaderOptions& options,
          LoaderState start = {});
   ~Loader();
@@ -46,7 +49,8 @@ class Loader {
   Loader& operator=(Loader&&) noexcept;
 
   std::int64_t windows() const;  ///< In one epoch.
-  /// The next batch; goes on to the next epoch by itself. Throws what the prefetching thread met.
+  /// The next batch, in order. Throws what the prefetching thread met, once the batches before it
+  /// have been given out, and again on every later call.
   Batch next();
 
  private:

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -17,26 +18,31 @@ class Corpus;
 inline constexpr std::int32_t kShardMagic = 20240520;
 inline constexpr std::int32_t kShardVersion = 1;
 
-/// A shard mapped read-only. Throws Error when it is not one, is cut short, or claims more than it holds.
+/// A shard mapped read-only. Throws Error when it is not one, or does not hold what it claims to
+/// the byte.
 class TokenShard {
  public:
   explicit TokenShard(const std::filesystem::path& file);
-  std::span<const std::uint16_t> tokens() const;
+  std::span<const std::uint16_t> tokens() const { return tokens_; }
+  const std::filesystem::path& file() const { return file_; }
 
  private:
+  std::filesystem::path file_;
   std::shared_ptr<const void> mapping_;
   std::span<const std::uint16_t> tokens_;
 };
 
 struct EncodeOptions {
-  int threads = 0;
+  int threads = 0;  ///< 0: all cores.
   std::int64_t shard_tokens = 100'000'000;
-  std::function<void(double)> progress;
+  std::function<void(double)> progress;  ///< As in BpeOptions.
 };
 
 /// Encodes the corpus to `directory`/tokens_000000.bin and on, each file's text followed by the
-/// end-of-text token. Each shard is written under a temporary name and renamed. Streams: memory does
-/// not grow with the corpus. Refuses a vocabulary over 65536 (InvalidArgument).
+/// end-of-text token. Shards are written under temporary names, all renamed at the end, and those
+/// of an earlier, longer set removed. Streams: memory does not grow with the corpus. What is
+/// written does not depend on the thread count. Refuses a vocabulary over 65536 or without
+/// end-of-text (InvalidArgument).
 std::vector<std::filesystem::path> write_shards(const Corpus& corpus, const Tokenizer& tokenizer,
                                                 const std::filesystem::path& directory,
                                                 const EncodeOptions& options);

@@ -14,6 +14,7 @@
 namespace cajal::data {
 
 class Corpus;
+struct BpeModel;
 
 using TokenId = std::int32_t;
 
@@ -32,7 +33,8 @@ struct BpeOptions {
 class Tokenizer {
  public:
   /// Learns merges from the corpus (Sennrich et al. 2016 on bytes; split by GPT-2's pattern). The
-  /// result depends on the text and options alone, not on the thread count.
+  /// result depends on the text and options alone, not on the thread count. Text with fewer pairs
+  /// that occur twice than merges asked for gives a smaller vocabulary.
   static Tokenizer train(const Corpus& corpus, const BpeOptions& options);
 
   /// Reads tokenizer.json (byte-level BPE only). Throws Error that says what in the file is not so.
@@ -55,9 +57,26 @@ class Tokenizer {
   Tokenizer& operator=(Tokenizer&&) noexcept;
 
  private:
-  struct Model;
-  explicit Tokenizer(std::unique_ptr<const Model> model);
-  std::unique_ptr<const Model> model_;
+  friend class Encoder;
+  explicit Tokenizer(std::unique_ptr<const BpeModel> model);
+  std::unique_ptr<const BpeModel> model_;
+};
+
+/// Encodes many texts faster than Tokenizer::encode, by remembering words from one to the next. For
+/// one thread; the tokenizer must outlive it.
+class Encoder {
+ public:
+  explicit Encoder(const Tokenizer& tokenizer);
+  ~Encoder();
+  Encoder(Encoder&&) noexcept;
+  Encoder& operator=(Encoder&&) noexcept;
+
+  /// Appends the ids of `text`, without recognising special tokens in it.
+  void append(std::string_view text, std::vector<TokenId>& ids);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace cajal::data
