@@ -64,7 +64,7 @@ struct OpCase {
   std::string variant;    ///< "bf16/N=7/C=50/residual": unique within the operation.
   std::vector<TensorSpec> tensors;
   Encode encode;
-  Reference reference;               ///< Empty for cases that only check gradients.
+  Reference reference;               ///< Empty for cases that only check gradients or speed.
   std::vector<GradCheck> gradcheck;  ///< Empty or one.
   double flops = 0;                  ///< Of one run, for perf.
   double bytes = 0;                  ///< Moved at the least, for perf; 0: sum of all tensors.

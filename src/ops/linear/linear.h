@@ -24,8 +24,8 @@ struct LinearArgs {
 };
 void linear(CommandBuffer& commands, const LinearArgs& args);
 
-/// dx = dy W^T ; with `pre_gelu`: dx = (dy W^T) * gelu'(pre_gelu), the gradient before the GELU that
-/// produced this layer's input.
+/// dx = dy W^T ; with `pre_gelu`: dx = (dy W^T) * gelu'(pre_gelu), the gradient before the GELU
+/// that produced this layer's input.
 struct LinearBackwardInputArgs {
   Tensor dy;        ///< [..., out] f32 or bf16.
   Tensor weight;    ///< dtype of dy.
