@@ -1,0 +1,229 @@
+#include "train/run_directory.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <stdexcept>
+
+#include "cajal/error.h"
+#include "checkpoint_fixture.h"
+#include "child_process.h"
+
+namespace cajal::train {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::string problem_with(const fs::path& path) {
+  try {
+    const RunDirectory directory(path);
+  } catch (const InvalidArgument& error) {
+    return error.what();
+  }
+  return {};
+}
+
+TEST(RunDirectory, StartsWithoutCheckpoint) {
+  const TemporaryDirectory temporary;
+  const RunDirectory directory(temporary / "deep/er/run/");
+  EXPECT_EQ(directory.path(), temporary / "deep/er/run");
+  EXPECT_EQ(directory.latest_step(), -1);
+  EXPECT_THROW(directory.latest(), Error);
+}
+
+TEST(RunDirectory, OpensAsAModelItself) {
+  const TemporaryDirectory temporary;
+  RunDirectory directory(temporary / "run");
+  publish(directory, 10);
+  EXPECT_EQ(directory.latest_step(), 10);
+  EXPECT_EQ(directory.latest(), temporary / "run/checkpoint-10");
+  EXPECT_EQ(step_of_whole_checkpoint(directory.latest()), 10);
+  EXPECT_EQ(step_of_whole_checkpoint(directory.path()), 10);
+  publish(directory, 20);
+  EXPECT_EQ(step_of_whole_checkpoint(directory.path()), 20);
+  EXPECT_THAT(names_in(directory.path()),
+              ElementsAre(".lock", "checkpoint-20", "config.json", "latest", "model.safetensors",
+                          "optimizer.safetensors", "trainer_state.json"));
+}
+
+TEST(RunDirectory, KeepsAsManyAsAskedOrderedByNumber) {
+  const TemporaryDirectory temporary;
+  RunDirectory directory(temporary.path());
+  for (const int step : {8, 9, 10, 100}) publish(directory, step, 3);
+  EXPECT_FALSE(fs::exists(temporary / "checkpoint-8"));
+  EXPECT_EQ(step_of_whole_checkpoint(temporary / "checkpoint-9"), 9);
+  EXPECT_EQ(step_of_whole_checkpoint(temporary / "checkpoint-10"), 10);
+  EXPECT_EQ(directory.latest_step(), 100);
+}
+
+TEST(RunDirectory, TheOldCheckpointStaysUntilTheNewOneStands) {
+  const TemporaryDirectory temporary;
+  RunDirectory directory(temporary.path());
+  publish(directory, 1);
+  directory.publish(2, [&](const fs::path& folder) {
+    write_checkpoint(folder, 2);
+    EXPECT_EQ(directory.latest_step(), 1);
+    EXPECT_EQ(step_of_whole_checkpoint(temporary.path()), 1);
+  });
+  EXPECT_EQ(directory.latest_step(), 2);
+}
+
+TEST(RunDirectory, AnExceptionWhileWritingChangesNothing) {
+  const TemporaryDirectory temporary;
+  RunDirectory directory(temporary.path());
+  publish(directory, 1);
+  const auto before = names_in(temporary.path());
+  EXPECT_THROW(directory.publish(2,
+                                 [](const fs::path& folder) {
+                                   write_checkpoint(folder, 2);
+                                   throw std::runtime_error("the device failed");
+                                 }),
+               std::runtime_error);
+  EXPECT_EQ(names_in(temporary.path()), before);
+  EXPECT_EQ(step_of_whole_checkpoint(temporary.path()), 1);
+}
+
+TEST(RunDirectory, TheSameStepMayBeSavedAgain) {
+  const TemporaryDirectory temporary;
+  RunDirectory directory(temporary.path());
+  for (int time = 0; time < 3; ++time) {
+    directory.publish(5, [&](const fs::path& folder) { put(folder / "a", std::to_string(time)); });
+    EXPECT_EQ(directory.latest_step(), 5);
+    EXPECT_EQ(contents_of(temporary / "a"), std::to_string(time));
+  }
+  EXPECT_THAT(names_in(temporary.path()),
+              ElementsAre(".lock", "a", testing::StartsWith("checkpoint-5"), "latest"));
+}
+
+TEST(RunDirectory, ARunBegunAgainReplacesLaterSteps) {
+  const TemporaryDirectory temporary;
+  RunDirectory directory(temporary.path());
+  publish(directory, 1000);
+  publish(directory, 10, 5);
+  EXPECT_EQ(directory.latest_step(), 10);
+  EXPECT_FALSE(fs::exists(temporary / "checkpoint-1000"));
+}
+
+TEST(RunDirectory, LeftoversOfAKilledRunAreRemoved) {
+  const TemporaryDirectory temporary;
+  {
+    RunDirectory directory(temporary.path());
+    publish(directory, 3);
+  }
+  fs::create_directories(temporary / ".tmp-checkpoint-4/sub");
+  put(temporary / ".tmp-checkpoint-4/sub/model.safetensors", "half");
+  fs::create_symlink("checkpoint-4", temporary / ".tmp-latest");
+  put(temporary / ".tmp-metrics.jsonl", "half");
+  put(temporary / "notes.txt", "mine");
+  fs::remove(temporary / "model.safetensors");
+  const RunDirectory directory(temporary.path());
+  EXPECT_FALSE(has_leftovers(temporary.path()));
+  EXPECT_EQ(contents_of(temporary / "notes.txt"), "mine");
+  EXPECT_EQ(step_of_whole_checkpoint(temporary.path()), 3);
+}
+
+TEST(RunDirectory, ALostLinkIsFoundAgain) {
+  const TemporaryDirectory temporary;
+  {
+    RunDirectory directory(temporary.path());
+    publish(directory, 3, 2);
+    publish(directory, 4, 2);
+  }
+  fs::remove(temporary / "latest");
+  EXPECT_EQ(RunDirectory(temporary.path()).latest_step(), 4);
+  fs::remove_all(temporary / "checkpoint-4");
+  EXPECT_EQ(RunDirectory(temporary.path()).latest_step(), 3);
+  EXPECT_EQ(step_of_whole_checkpoint(temporary.path()), 3);
+  fs::remove_all(temporary / "checkpoint-3");
+  EXPECT_EQ(RunDirectory(temporary.path()).latest_step(), -1);
+}
+
+TEST(RunDirectory, MayBeMovedAndCopiedWithLinksOrWithout) {
+  const TemporaryDirectory temporary;
+  {
+    RunDirectory directory(temporary / "run");
+    publish(directory, 3);
+  }
+  fs::copy(temporary / "run", temporary / "linked",
+           fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  fs::copy(temporary / "run", temporary / "followed", fs::copy_options::recursive);
+  fs::rename(temporary / "run", temporary / "moved");
+  for (const char* name : {"linked", "followed", "moved"}) {
+    SCOPED_TRACE(name);
+    EXPECT_EQ(step_of_whole_checkpoint(temporary / name), 3);
+    RunDirectory directory(temporary / name);
+    EXPECT_EQ(directory.latest_step(), 3);
+    EXPECT_EQ(step_of_whole_checkpoint(temporary / name), 3);
+    publish(directory, 4);
+    EXPECT_EQ(step_of_whole_checkpoint(temporary / name), 4);
+    EXPECT_FALSE(has_leftovers(temporary / name));
+  }
+}
+
+TEST(RunDirectory, NeverWritesOverAModelOfSomebodyElse) {
+  const TemporaryDirectory temporary;
+  put(temporary / "config.json", "{}");
+  put(temporary / "model.safetensors", "weights");
+  EXPECT_THAT(problem_with(temporary.path()),
+              AllOf(HasSubstr("holds a model"), HasSubstr("--out")));
+  EXPECT_THAT(names_in(temporary.path()), ElementsAre("config.json", "model.safetensors"));
+
+  fs::create_directories(temporary / "other/latest");
+  EXPECT_THAT(problem_with(temporary / "other"), HasSubstr("latest is no link to a checkpoint"));
+}
+
+TEST(RunDirectory, AFileInItsPlaceIsAnErrorWithARemedy) {
+  const TemporaryDirectory temporary;
+  put(temporary / "run", "text");
+  EXPECT_THAT(problem_with(temporary / "run"), AllOf(HasSubstr("is a file"), HasSubstr("--out")));
+  EXPECT_THAT(problem_with(temporary / "run/sub"),
+              AllOf(HasSubstr("cannot create"), HasSubstr("--out")));
+  EXPECT_EQ(contents_of(temporary / "run"), "text");
+}
+
+TEST(RunDirectory, AReadOnlyDirectoryIsAnErrorWithARemedy) {
+  const TemporaryDirectory temporary;
+  fs::permissions(temporary.path(), fs::perms(0755));
+  fs::create_directory(temporary / "run");
+  fs::permissions(temporary / "run", fs::perms(0555));
+  const int code = in_child([&] {
+    if (::geteuid() == 0) {  // Root may write anywhere.
+      ASSERT_EQ(::setuid(65534), 0);
+    }
+    EXPECT_THAT(problem_with(temporary / "run"),
+                AllOf(HasSubstr("cannot write"), HasSubstr("--out")));
+    EXPECT_THAT(problem_with(temporary / "run/sub"), HasSubstr("cannot create"));
+  });
+  EXPECT_EQ(code, 0);
+}
+
+TEST(RunDirectory, HasOneWriterAtATime) {
+  const TemporaryDirectory temporary;
+  {
+    const RunDirectory directory(temporary.path());
+    EXPECT_THAT(
+        problem_with(temporary.path()),
+        AllOf(HasSubstr("in use by another training (process " + std::to_string(::getpid())),
+              HasSubstr("--out")));
+    EXPECT_EQ(in_child([&] { EXPECT_THAT(problem_with(temporary.path()), HasSubstr("in use")); }),
+              0);
+  }
+  EXPECT_EQ(problem_with(temporary.path()), "");
+}
+
+TEST(RunDirectory, ALockEndsWithItsProcess) {
+  const TemporaryDirectory temporary;
+  EXPECT_EQ(in_child([&] {
+              const RunDirectory directory(temporary.path());
+              std::raise(SIGKILL);
+            }),
+            128 + SIGKILL);
+  EXPECT_EQ(problem_with(temporary.path()), "");
+}
+
+}  // namespace
+}  // namespace cajal::train
