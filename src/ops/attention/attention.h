@@ -8,7 +8,10 @@
 
 namespace cajal::ops {
 
-/// Dropout of attention probabilities; see dropout.h for the generator.
+/// Dropout of attention probabilities, after the softmax. The probability of query t and key s of
+/// head h (counted over the batch: b * heads + h) is kept when word s mod 4 of Philox4x32-10,
+/// key = seed, counter = (g low, g high, stream, 0), g = (h * ceil(T/4) + s/4) * T + t, read as in
+/// dropout.h is >= p; it is then multiplied by 1 / (1 - p).
 struct AttentionDropout {
   float probability = 0.0F;  ///< 0 is none, and then the rest is not used.
   Tensor seed;               ///< [2] i32 on the device: the Philox key.
@@ -41,11 +44,12 @@ void attention_backward(CommandBuffer& commands, const AttentionBackwardArgs& ar
 /// Appends T new tokens to a key-value cache and attends from them to all tokens so far:
 /// k_cache[b,position+t] = k[b,t], v likewise; out[b,t] = attention over cache[0 .. position+t].
 struct CachedAttentionArgs {
-  Tensor qkv;       ///< [B,T,3*C].
-  Tensor k_cache;   ///< [B,P,C] in and out, dtype of qkv.
-  Tensor v_cache;   ///< [B,P,C] in and out, dtype of qkv.
-  Tensor position;  ///< [1] i32: tokens in the cache before this call; position + T <= P or a fault.
-  Tensor out;       ///< [B,T,C] out.
+  Tensor qkv;      ///< [B,T,3*C].
+  Tensor k_cache;  ///< [B,P,C] in and out, dtype of qkv.
+  Tensor v_cache;  ///< [B,P,C] in and out, dtype of qkv.
+  Tensor
+      position;  ///< [1] i32: tokens in the cache before this call; position + T <= P or a fault.
+  Tensor out;    ///< [B,T,C] out.
   int heads = 1;
 };
 void cached_attention(CommandBuffer& commands, const CachedAttentionArgs& args);
