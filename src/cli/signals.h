@@ -1,0 +1,45 @@
+// SIGINT, SIGTERM and SIGHUP as a request to end.
+#pragma once
+
+#include <signal.h>
+
+#include <array>
+#include <atomic>
+#include <string_view>
+
+namespace cajal::cli {
+
+/// While it lives, the first of these signals sets stop(); a second one ends the process at once
+/// with 128 + its number. At most one at a time: a signal handler can only reach memory that lives
+/// for ever. What the process was told to ignore (nohup) stays ignored.
+class SignalTrap {
+ public:
+  /// `notice` is written to `terminal` on the first signal when that is a terminal; it must be a
+  /// literal. Throws Error when another trap lives.
+  SignalTrap(const char* notice, int terminal);
+  ~SignalTrap();
+  SignalTrap(const SignalTrap&) = delete;
+  SignalTrap& operator=(const SignalTrap&) = delete;
+
+  const std::atomic<bool>& stop() const;
+  void request_stop();   ///< As if a signal had come, for other reasons to end.
+  int received() const;  ///< The first signal, or 0.
+
+ private:
+  static constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP};
+  std::array<struct sigaction, kSignals.size()> before_{};
+};
+
+/// Writing to a closed pipe becomes an error of the write instead of the end of the process.
+class PipeSignalIgnored {
+ public:
+  PipeSignalIgnored();
+  ~PipeSignalIgnored();
+  PipeSignalIgnored(const PipeSignalIgnored&) = delete;
+  PipeSignalIgnored& operator=(const PipeSignalIgnored&) = delete;
+
+ private:
+  struct sigaction before_ {};
+};
+
+}  // namespace cajal::cli

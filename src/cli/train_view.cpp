@@ -1,0 +1,174 @@
+#include "cli/train_view.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/format.h"
+
+namespace cajal::cli {
+namespace {
+
+std::string row(std::string_view name, std::string_view value) {
+  return fmt::format("{:<16}{}\n", name, value);
+}
+
+std::string corpus_text(const train::RunPlan& plan) {
+  const data::CorpusStats& corpus = plan.corpus;
+  std::string text;
+  if (corpus.files > 0) {
+    text = fmt::format("{} file{}, {}", format_integer(corpus.files), corpus.files == 1 ? "" : "s",
+                       format_bytes(static_cast<std::size_t>(corpus.bytes)));
+  }
+  if (plan.tokens > 0) {
+    text += fmt::format("{}{} tokens", text.empty() ? "" : ", ",
+                        format_count(static_cast<double>(plan.tokens)));
+  }
+  const std::int64_t skipped =
+      corpus.skipped_binary + corpus.skipped_invalid + corpus.skipped_unreadable;
+  if (skipped > 0) {
+    text += fmt::format(" (skipped: {} binary, {} not UTF-8, {} unreadable)", corpus.skipped_binary,
+                        corpus.skipped_invalid, corpus.skipped_unreadable);
+  }
+  return text;
+}
+
+std::string waits_text(const train::TrainSummary& summary) {
+  const double steps = static_cast<double>(std::max<std::int64_t>(summary.steps, 1));
+  std::int64_t total = 0;
+  std::string reasons;
+  for (int i = 0; i < kWaitReasons; ++i) {
+    const WaitCount& wait = summary.waits[static_cast<std::size_t>(i)];
+    total += wait.count;
+    if (wait.count == 0) continue;
+    reasons += row("", fmt::format("{:<14} {:>8.3f}   {:.2f} ms blocked", name_of(WaitReason(i)),
+                                   static_cast<double>(wait.count) / steps,
+                                   static_cast<double>(wait.blocked_ns) / 1e6 / steps));
+  }
+  return row("host waits", fmt::format("{:.3f} a step", static_cast<double>(total) / steps)) +
+         reasons;
+}
+
+std::string loss_rows(const train::TrainSummary& summary, const train::RunPlan& plan) {
+  const auto cell = [](std::optional<double> loss) {
+    return loss ? format_loss(*loss) : std::string("-");
+  };
+  std::string out = fmt::format("{:<16}{:>10}{:>10}\n", "", "before", "after");
+  out += fmt::format("{:<16}{:>10}{:>10}\n", "training loss", cell(summary.first_loss),
+                     cell(summary.last_loss));
+  out += fmt::format("{:<16}{:>10}{:>10}", "validation loss", cell(summary.first_validation_loss),
+                     cell(summary.last_validation_loss));
+  if (plan.unigram_entropy > 0.0) {
+    out += fmt::format("   (token frequencies alone: {})", format_loss(plan.unigram_entropy));
+  }
+  return out + '\n';
+}
+
+}  // namespace
+
+TrainView::TrainView(Session& session, SignalTrap& trap, std::optional<double> minutes)
+    : session_(session), trap_(trap), minutes_(minutes) {}
+
+void TrainView::on_stage(std::string_view stage, double share) {
+  const bool begins = stage != stage_;
+  stage_ = stage;
+  if (!session_.console.live()) {
+    if (begins) session_.console.line(stage);
+  } else if (throttle_.due(Clock::now()) || begins) {
+    session_.console.draw(
+        render_stage(stage, share, session_.console.columns(), session_.console.colour()));
+  }
+  stop_when_closed();
+}
+
+void TrainView::on_warning(std::string_view line) { warn(session_, line); }
+
+void TrainView::on_plan(const train::RunPlan& plan) {
+  plan_ = plan;
+  pace_.emplace(Clock::now(), plan.start_step);
+  session_.console.clear();
+  session_.console.print(describe_plan(plan));
+  stop_when_closed();
+}
+
+void TrainView::on_step(const train::StepReport& report) {
+  const auto now = Clock::now();
+  if (!session_.console.live()) {
+    session_.console.line(plain_step(report, plan_ ? plan_->steps : 0));
+  } else if (!trap_.stop() && throttle_.due(now)) {
+    draw(report, now);
+  }
+  stop_when_closed();
+}
+
+void TrainView::draw(const train::StepReport& report, Clock::time_point now) {
+  ProgressView view{.step = report.step,
+                    .steps = plan_ ? plan_->steps : 0,
+                    .share = 0.0,
+                    .loss = report.loss,
+                    .tokens_per_s = report.tokens_per_s,
+                    .device_busy = report.device_busy,
+                    .host_waits = report.host_waits,
+                    .seconds_left = std::nullopt};
+  if (view.steps > 0) {
+    view.share = static_cast<double>(view.step) / static_cast<double>(view.steps);
+    if (pace_) view.seconds_left = pace_->seconds_left(now, view.step, view.steps);
+  } else if (minutes_ && pace_) {
+    const double gone = pace_->seconds_since_start(now);
+    view.share = gone / (60.0 * *minutes_);
+    view.seconds_left = std::max(60.0 * *minutes_ - gone, 0.0);
+  }
+  session_.console.draw(
+      render_progress(view, session_.console.columns(), session_.console.colour()));
+}
+
+void TrainView::on_evaluation(const train::EvalReport& report) {
+  session_.console.line(
+      fmt::format("step {} validation loss {}", report.step, format_loss(report.loss)));
+  stop_when_closed();
+}
+
+void TrainView::on_checkpoint(std::int64_t step, const std::filesystem::path& directory) {
+  session_.console.line(fmt::format("step {} saved {}", step, directory.string()));
+  stop_when_closed();
+}
+
+void TrainView::stop_when_closed() {
+  if (session_.console.output_error() != 0) trap_.request_stop();
+}
+
+std::string describe_plan(const train::RunPlan& plan) {
+  std::string out = row("device", plan.device);
+  out += row("model",
+             fmt::format("{} parameters, {}", format_count(static_cast<double>(plan.parameters)),
+                         name_of(plan.dtype)));
+  if (plan.batch > 0) {
+    const std::int64_t tokens = plan.batch * plan.seq * plan.accumulate;
+    std::string shape = fmt::format("{} x {} tokens", plan.batch, plan.seq);
+    if (plan.accumulate > 1) shape += fmt::format(", {} times", plan.accumulate);
+    out += row("a step", fmt::format("{} = {} tokens", shape, format_integer(tokens)));
+  }
+  if (const std::string text = corpus_text(plan); !text.empty()) out += row("text", text);
+  out +=
+      row("memory", fmt::format("{} state, {} activations ({} without reuse)",
+                                format_bytes(plan.state_bytes), format_bytes(plan.activation_bytes),
+                                format_bytes(plan.activation_bytes_unshared)));
+  if (plan.start_step > 0) out += row("resumed", fmt::format("after step {}", plan.start_step));
+  return out + '\n';
+}
+
+std::string describe_summary(const train::TrainSummary& summary, const train::RunPlan& plan,
+                             const std::filesystem::path& directory) {
+  std::string out = '\n' + loss_rows(summary, plan) + '\n';
+  out += row("steps", fmt::format("{} in {}", format_integer(summary.steps),
+                                  format_duration(summary.seconds)));
+  out += row("tokens/s", fmt::format("{:.0f}", summary.tokens_per_s));
+  out += row("device busy", format_share(summary.device_busy));
+  out += waits_text(summary);
+  out += row("skipped updates", format_integer(summary.skipped));
+  out += row("peak memory", format_bytes(summary.peak_bytes));
+  out += row("checkpoint", fmt::format("{} (step {})", directory.string(), summary.last_step));
+  return out;
+}
+
+}  // namespace cajal::cli
