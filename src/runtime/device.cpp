@@ -81,6 +81,12 @@ std::shared_ptr<Device> Device::open(std::string_view name, DeviceOptions option
   throw InvalidArgument(fmt::format("there is no device '{}'", name), "this build has: cpu");
 }
 
+std::vector<std::string> Device::backends() {
+  std::vector<std::string> names;
+  for (const BackendEntry& backend : kBackends) names.emplace_back(backend.name);
+  return names;
+}
+
 Device::Device()
     : accounting_(std::make_shared<Accounting>()), staging_(std::make_shared<StagingPool>()) {}
 
