@@ -15,11 +15,11 @@ enum class WeightLayout : std::uint8_t {
 /// y = x W + b ; with `pre_gelu`: pre_gelu = x W + b, y = gelu(pre_gelu) (tanh form, see gelu.h).
 /// x is used as [N, in], N the product of its leading dimensions. Products accumulate in f32.
 struct LinearArgs {
-  Tensor x;         ///< [..., in] f32 or bf16.
-  Tensor weight;    ///< dtype of x.
-  Tensor bias;      ///< Optional [out], f32 or dtype of x.
-  Tensor y;         ///< [..., out] out; dtype of x, or f32.
-  Tensor pre_gelu;  ///< Optional [..., out] out, dtype of x: what gelu_backward needs.
+  Tensor x;           ///< [..., in] f32 or bf16.
+  Tensor weight;      ///< dtype of x.
+  Tensor bias{};      ///< Optional [out], f32 or dtype of x.
+  Tensor y;           ///< [..., out] out; dtype of x, or f32.
+  Tensor pre_gelu{};  ///< Optional [..., out] out, dtype of x: what gelu_backward needs.
   WeightLayout layout = WeightLayout::in_out;
 };
 void linear(CommandBuffer& commands, const LinearArgs& args);
@@ -27,10 +27,10 @@ void linear(CommandBuffer& commands, const LinearArgs& args);
 /// dx = dy W^T ; with `pre_gelu`: dx = (dy W^T) * gelu'(pre_gelu), the gradient before the GELU
 /// that produced this layer's input.
 struct LinearBackwardInputArgs {
-  Tensor dy;        ///< [..., out] f32 or bf16.
-  Tensor weight;    ///< dtype of dy.
-  Tensor dx;        ///< [..., in] out, dtype of dy.
-  Tensor pre_gelu;  ///< Optional [..., in], dtype of dy.
+  Tensor dy;          ///< [..., out] f32 or bf16.
+  Tensor weight;      ///< dtype of dy.
+  Tensor dx;          ///< [..., in] out, dtype of dy.
+  Tensor pre_gelu{};  ///< Optional [..., in], dtype of dy.
   WeightLayout layout = WeightLayout::in_out;
 };
 void linear_backward_input(CommandBuffer& commands, const LinearBackwardInputArgs& args);
@@ -40,7 +40,7 @@ struct LinearBackwardWeightArgs {
   Tensor x;                 ///< [..., in] f32 or bf16.
   Tensor dy;                ///< [..., out] dtype of x.
   Tensor dweight;           ///< f32, in the weight's layout.
-  Tensor dbias;             ///< Optional [out] f32.
+  Tensor dbias{};           ///< Optional [out] f32.
   bool accumulate = false;  ///< Add to what dweight and dbias hold; else overwrite.
   WeightLayout layout = WeightLayout::in_out;
 };
