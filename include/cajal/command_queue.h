@@ -36,11 +36,12 @@ struct Download {
   std::shared_ptr<HostBlock> to;
 };
 
-/// What goes with one commit of a command buffer.
+/// What goes with one commit of a command buffer. The empty initialisers let callers name only what
+/// they need.
 struct Submission {
-  std::vector<Upload> uploads;
-  std::vector<Download> downloads;
-  CompletedHandler completed;  ///< For this commit only; after the buffer's own handlers.
+  std::vector<Upload> uploads{};
+  std::vector<Download> downloads{};
+  CompletedHandler completed{};  ///< For this commit only; after the buffer's own handlers.
 };
 
 /// Work committed to one queue runs in commit order on the device, and that order is the only
