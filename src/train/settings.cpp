@@ -152,12 +152,14 @@ std::vector<std::string> check_resumed(const Settings& before, const Settings& n
   keep(now.seed == before.seed, "--seed", before.seed);
 
   std::vector<std::string> warnings;
-  const json old_values = to_json(before);
-  for (const auto& [name, value] : to_json(now).items()) {
-    if (value == old_values.at(name) || name == "minutes") continue;
+  const json was = to_json(before);
+  const json is = to_json(now);
+  for (const char* name : {"data", "dtype", "batch", "accumulate", "steps", "lr", "schedule",
+                           "warmup", "clip", "weight_decay", "dropout"}) {
+    if (is.at(name) == was.at(name)) continue;
     warnings.push_back(fmt::format(
         "{} is now {}, was {}: the run goes on, but not as it would have without the change", name,
-        value.dump(), old_values.at(name).dump()));
+        is.at(name).dump(), was.at(name).dump()));
   }
   return warnings;
 }
