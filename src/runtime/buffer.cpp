@@ -21,8 +21,8 @@ Buffer::Buffer(std::shared_ptr<Storage> storage, std::size_t offset, std::size_t
     : storage_(std::move(storage)), offset_(offset), size_(size) {
   const std::size_t available = storage_ ? storage_->size() : 0;
   if (offset > available || size > available - offset) {
-    throw InvalidArgument(fmt::format("bytes [{}, {}) reach outside buffer '{}' of {} bytes",
-                                      offset, offset + size, label(), available));
+    throw InvalidArgument(fmt::format("{} bytes from {} reach outside buffer '{}' of {} bytes",
+                                      size, offset, label(), available));
   }
 }
 
@@ -30,8 +30,8 @@ std::string_view Buffer::label() const { return storage_ ? storage_->label() : s
 
 Buffer Buffer::slice(std::size_t offset, std::size_t size) const {
   if (offset > size_ || size > size_ - offset) {
-    throw InvalidArgument(fmt::format("slice [{}, {}) reaches outside buffer '{}' of {} bytes",
-                                      offset, offset + size, label(), size_));
+    throw InvalidArgument(fmt::format("{} bytes from {} reach outside buffer '{}' of {} bytes",
+                                      size, offset, label(), size_));
   }
   return {storage_, offset_ + offset, size};
 }

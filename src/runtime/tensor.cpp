@@ -47,8 +47,8 @@ Tensor Tensor::reshape(Shape new_shape) const { return {buffer, dtype, std::move
 Tensor Tensor::rows(std::int64_t first, std::int64_t count) const {
   const std::int64_t available = dim(0);
   if (first < 0 || count < 0 || first > available - count) {
-    throw InvalidArgument(fmt::format("rows [{}, {}) reach outside '{}' of shape {}", first,
-                                      first + count, buffer.label(), to_string(shape)));
+    throw InvalidArgument(fmt::format("{} rows from {} reach outside '{}' of shape {}", count,
+                                      first, buffer.label(), to_string(shape)));
   }
   Shape part = shape;
   part[0] = 1;
