@@ -92,7 +92,7 @@ CLI::Option* Flags::paths(const std::string& name, std::vector<std::filesystem::
     return true;
   };
   CLI::Option* option = app_.add_option(name, set, std::move(help));
-  option->expected(-1);
+  option->expected(1, CLI::detail::expected_max_vector_size)->allow_extra_args();
   flags_.push_back({lower(name), ValueKind::texts, option});
   return option;
 }

@@ -11,7 +11,7 @@
 namespace cajal::cli {
 namespace {
 
-constexpr int kNarrowestBar = 7;
+constexpr int kNarrowestBar = 6;
 constexpr int kWidestBar = 40;
 constexpr std::string_view kGreen = "\x1b[32m";
 constexpr std::string_view kPlain = "\x1b[0m";
