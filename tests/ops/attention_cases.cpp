@@ -101,12 +101,11 @@ void cached(const AttentionSize& size, std::int64_t capacity, Values& v) {
 }
 
 /// Rounding of scores grows with their size, and an exponential turns it into an error of its own.
-double growth_of(const AttentionSize& size) {
-  return std::max(1.0, size.spread * size.spread / 2.0);
-}
+double growth_of(const AttentionSize& size) { return std::max(1.0, size.spread * size.spread); }
 
 double tolerance_of(const AttentionSize& size) {
-  return size.dtype == DType::bf16 ? 1.0 / 64.0 : 2e-5 * growth_of(size);
+  return size.dtype == DType::bf16 ? std::max(1.0, size.spread / 4.0) / 64.0
+                                   : 2e-5 * growth_of(size);
 }
 
 /// In bf16 the rounding of out, through its product with dout, weighs on every gradient of a score.
