@@ -60,11 +60,13 @@ WindowSplit::WindowSplit(std::int64_t windows, double fraction) : windows_(windo
   const std::int64_t runs = (wanted + length - 1) / length;
   std::int64_t after = 0;
   for (std::int64_t i = 0; i < runs; ++i) {
-    const std::int64_t begin = share(windows, i, runs);
-    const std::int64_t end = share(windows, i + 1, runs);
+    // A stretch is a run and its part of the trained windows, into which the hash puts the run.
     const std::int64_t size = share(wanted, i + 1, runs) - share(wanted, i, runs);
-    const auto places = static_cast<std::uint64_t>(end - begin - size + 1);
+    const std::int64_t trained_before = share(windows - wanted, i, runs);
+    const std::int64_t trained = share(windows - wanted, i + 1, runs) - trained_before;
+    const auto places = static_cast<std::uint64_t>(trained + 1);
     const auto place = static_cast<std::int64_t>(mix64(static_cast<std::uint64_t>(i)) % places);
+    const std::int64_t begin = after + trained_before;
     after += size;
     held_out_.push_back({begin + place, size, after});
   }
