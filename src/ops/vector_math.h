@@ -16,11 +16,11 @@ namespace cajal::ops {
 
 /// e^x to within 1 unit in the last place; made for loops under `#pragma omp simd`.
 ///
-/// Without branches, calls or tables. Infinity above 88.7228; 0 below -87, so that no subnormal
+/// Without branches, calls or tables. Infinity above 88.7228; 0 below -86.9, so that no subnormal
 /// number slows the loops that follow; NaN stays NaN. Range reduction by Cody and Waite (1980),
 /// then the Taylor polynomial of degree 7 on [-ln2/2, ln2/2].
 [[gnu::always_inline]] inline float vector_exp(float x) {
-  constexpr float kLowest = -87.0F;
+  constexpr float kLowest = -86.9F;  // 2^(n-1) is still a normal number.
   constexpr float kLargest = 89.0F;  // Its exponential overflows by itself.
   constexpr float kLog2E = 1.44269504F;
   constexpr float kLn2High = 0.693359375F;  // 9 bits long: n * kLn2High is exact.

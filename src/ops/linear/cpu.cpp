@@ -114,7 +114,9 @@ void run_backward_weight(CpuContext& context, const LinearBackwardWeightArgs& ar
                            .k = row_count(a),
                            .in = a.dtype,
                            .a_transposed = true,
-                           .add_to_c = args.accumulate};
+                           .add_to_c = args.accumulate,
+                           .copy_a = a.dtype == DType::bf16,
+                           .pack_b = a.dtype == DType::bf16 && row_count(a) >= kRowsWorthPacking};
   multiply(context, shape, a, b, {}, args.dweight);
   if (!args.dbias) return;
   args.dy.dtype == DType::bf16

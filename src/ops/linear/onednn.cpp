@@ -31,38 +31,35 @@ dnnl::matmul::primitive_desc describe(const dnnl::engine& engine, const memory::
 
 std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-}  // namespace
+/// An operand, and where it is copied to another layout before the product reads it.
+struct Operand {
+  memory given;
+  memory used;
+  dnnl::reorder copy;  ///< Empty when the product reads what is given.
+  std::unordered_map<int, memory> arguments;
+  std::size_t copy_bytes = 0;
 
-std::string ProductShape::key() const {
-  return fmt::format("product {}x{}x{} {}->{} {}{}{}{} {}", m, n, k, name_of(in), name_of(out),
-                     a_transposed ? 'a' : '-', b_transposed ? 'b' : '-', add_to_c ? '+' : '-',
-                     pack_b ? 'p' : '-', bias ? name_of(*bias) : "none");
-}
+  Operand() = default;
+  Operand(const dnnl::engine& engine, const memory::desc& from, const memory::desc& to)
+      : given(from, engine, nullptr), used(given) {
+    if (from == to) return;
+    used = memory(to, engine, nullptr);
+    copy = dnnl::reorder(given, used);
+    arguments = {{DNNL_ARG_FROM, given}, {DNNL_ARG_TO, used}};
+    copy_bytes = aligned(to.get_size());
+  }
 
-struct Product::State {
-  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
-  dnnl::stream stream{engine};
-  dnnl::matmul product;
-  dnnl::reorder pack;  ///< Empty unless b is packed.
-  memory a, b, bias, c, packed, workspace;
-  std::unordered_map<int, memory> product_arguments;
-  std::unordered_map<int, memory> pack_arguments;
-  std::size_t packed_bytes = 0;
-  std::size_t workspace_bytes = 0;
-
-  explicit State(const ProductShape& shape);
-  memory unbound(const memory::desc& desc) const { return {desc, engine, nullptr}; }
+  /// Takes copy_bytes from `scratch` and moves it on.
+  void prepare(const dnnl::stream& stream, const void* address, std::byte*& scratch) {
+    given.set_data_handle(const_cast<void*>(address));  // The library has no const handles.
+    if (!copy) return;
+    used.set_data_handle(scratch);
+    scratch += copy_bytes;
+    copy.execute(stream, arguments);
+  }
 };
 
-Product::State::State(const ProductShape& shape) {
-  const auto in = type_of(shape.in);
-  const memory::desc a_desc({shape.m, shape.k}, in, shape.a_transposed ? Tag::ba : Tag::ab);
-  const memory::desc b_desc({shape.k, shape.n}, in, shape.b_transposed ? Tag::ba : Tag::ab);
-  const memory::desc c_desc({shape.m, shape.n}, type_of(shape.out), Tag::ab);
-  const memory::desc any({shape.k, shape.n}, in, Tag::any);
-  const memory::desc bias_desc =
-      shape.bias ? memory::desc({1, shape.n}, type_of(*shape.bias), Tag::ab) : memory::desc();
-
+dnnl::primitive_attr attributes_of(const ProductShape& shape) {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   if (shape.add_to_c) {
@@ -70,29 +67,55 @@ Product::State::State(const ProductShape& shape) {
     sum.append_sum(1.0F);
     attributes.set_post_ops(sum);
   }
-  const auto chosen =
-      describe(engine, a_desc, shape.pack_b ? any : b_desc, bias_desc, c_desc, attributes);
-  product = dnnl::matmul(chosen);
+  return attributes;
+}
 
-  a = unbound(a_desc);
-  b = unbound(b_desc);
-  c = unbound(c_desc);
-  packed = unbound(chosen.weights_desc());
-  workspace = unbound(chosen.scratchpad_desc());
+}  // namespace
+
+std::string ProductShape::key() const {
+  return fmt::format("product {}x{}x{} {}->{} {}{}{}{}{} {}", m, n, k, name_of(in), name_of(out),
+                     a_transposed ? 'a' : '-', b_transposed ? 'b' : '-', add_to_c ? '+' : '-',
+                     copy_a ? 'c' : '-', pack_b ? 'p' : '-', bias ? name_of(*bias) : "none");
+}
+
+struct Product::State {
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream{engine};
+  dnnl::matmul product;
+  Operand a, b;
+  memory bias, c, workspace;
+  std::unordered_map<int, memory> arguments;
+  std::size_t workspace_bytes = 0;
+
+  explicit State(const ProductShape& shape);
+};
+
+Product::State::State(const ProductShape& shape) {
+  const auto in = type_of(shape.in);
+  const memory::dims a_dims{shape.m, shape.k};
+  const memory::dims b_dims{shape.k, shape.n};
+  const memory::desc a_given(a_dims, in, shape.a_transposed ? Tag::ba : Tag::ab);
+  const memory::desc b_given(b_dims, in, shape.b_transposed ? Tag::ba : Tag::ab);
+  const memory::desc a_used = shape.copy_a ? memory::desc(a_dims, in, Tag::ab) : a_given;
+  const memory::desc b_used = shape.pack_b ? memory::desc(b_dims, in, Tag::any) : b_given;
+  const memory::desc bias_desc =
+      shape.bias ? memory::desc({1, shape.n}, type_of(*shape.bias), Tag::ab) : memory::desc();
+  const memory::desc c_desc({shape.m, shape.n}, type_of(shape.out), Tag::ab);
+  const auto chosen = describe(engine, a_used, b_used, bias_desc, c_desc, attributes_of(shape));
+
+  product = dnnl::matmul(chosen);
+  a = Operand(engine, a_given, a_used);
+  b = Operand(engine, b_given, chosen.weights_desc());
+  c = memory(c_desc, engine, nullptr);
+  workspace = memory(chosen.scratchpad_desc(), engine, nullptr);
   workspace_bytes = aligned(chosen.scratchpad_desc().get_size());
-  const bool packs = chosen.weights_desc() != b_desc;
-  if (packs) {
-    pack = dnnl::reorder(b, packed);
-    pack_arguments = {{DNNL_ARG_FROM, b}, {DNNL_ARG_TO, packed}};
-    packed_bytes = aligned(chosen.weights_desc().get_size());
-  }
-  product_arguments = {{DNNL_ARG_SRC, a},
-                       {DNNL_ARG_WEIGHTS, packs ? packed : b},
-                       {DNNL_ARG_DST, c},
-                       {DNNL_ARG_SCRATCHPAD, workspace}};
+  arguments = {{DNNL_ARG_SRC, a.used},
+               {DNNL_ARG_WEIGHTS, b.used},
+               {DNNL_ARG_DST, c},
+               {DNNL_ARG_SCRATCHPAD, workspace}};
   if (shape.bias) {
-    bias = unbound(bias_desc);
-    product_arguments[DNNL_ARG_BIAS] = bias;
+    bias = memory(bias_desc, engine, nullptr);
+    arguments[DNNL_ARG_BIAS] = bias;
   }
 }
 
@@ -110,24 +133,17 @@ Product::Product(Product&&) noexcept = default;
 Product& Product::operator=(Product&&) noexcept = default;
 
 std::size_t Product::scratch_bytes() const {
-  return state_->packed_bytes + state_->workspace_bytes;
+  return state_->a.copy_bytes + state_->b.copy_bytes + state_->workspace_bytes;
 }
 
 void Product::run(const void* a, const void* b, const void* bias, void* c, std::byte* scratch) {
-  const auto bind = [](memory& to, const void* address) {
-    to.set_data_handle(const_cast<void*>(address));  // The library has no const handles.
-  };
   State& s = *state_;
-  bind(s.a, a);
-  bind(s.b, b);
-  bind(s.c, c);
-  if (s.bias) bind(s.bias, bias);
-  bind(s.workspace, scratch + s.packed_bytes);
-  if (s.pack) {
-    bind(s.packed, scratch);
-    s.pack.execute(s.stream, s.pack_arguments);
-  }
-  s.product.execute(s.stream, s.product_arguments);
+  s.a.prepare(s.stream, a, scratch);
+  s.b.prepare(s.stream, b, scratch);
+  if (s.bias) s.bias.set_data_handle(const_cast<void*>(bias));
+  s.c.set_data_handle(c);
+  s.workspace.set_data_handle(scratch);
+  s.product.execute(s.stream, s.arguments);
   s.stream.wait();
 }
 

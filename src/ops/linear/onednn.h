@@ -16,12 +16,13 @@ struct ProductShape {
   std::int64_t m = 0;
   std::int64_t n = 0;
   std::int64_t k = 0;
-  DType in = DType::f32;      ///< Of a and b.
-  DType out = DType::f32;     ///< Of c.
-  bool a_transposed = false;  ///< a lies in memory as [k,m].
-  bool b_transposed = false;  ///< b lies in memory as [n,k].
-  bool add_to_c = false;      ///< c += a b.
-  bool pack_b = false;  ///< Copy b to the library's blocked layout first: pays when m is large.
+  DType in = DType::f32;        ///< Of a and b.
+  DType out = DType::f32;       ///< Of c.
+  bool a_transposed = false;    ///< a lies in memory as [k,m].
+  bool b_transposed = false;    ///< b lies in memory as [n,k].
+  bool add_to_c = false;        ///< c += a b.
+  bool copy_a = false;          ///< Untranspose a first: faster than reading it transposed in bf16.
+  bool pack_b = false;          ///< Copy b to a blocked layout first: pays when it is reused much.
   std::optional<DType> bias{};  ///< Of a [n] vector that is added to every row of c.
 
   std::string key() const;  ///< Names the shape in a cache.

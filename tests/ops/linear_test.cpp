@@ -1,0 +1,120 @@
+// What linear refuses when it is recorded.
+#include "ops/linear/linear.h"
+
+#include <gmock/gmock.h>
+
+#include "cajal/error.h"
+#include "ops/harness.h"
+
+namespace cajal::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+Tensor make(Shape shape, DType dtype = DType::f32) {
+  const auto bytes = static_cast<std::size_t>(element_count(shape)) * size_of(dtype);
+  return {test_device()->allocate(bytes, "test"), dtype, std::move(shape)};
+}
+
+/// What recording says; it must be an InvalidArgument, and nothing may have been recorded.
+template <class Operation, class Args>
+std::string refusal(Operation operation, const Args& args) {
+  CommandBuffer commands(test_device(), "refused");
+  try {
+    operation(commands, args);
+  } catch (const InvalidArgument& refused) {
+    EXPECT_TRUE(commands.commands().empty());
+    return refused.what();
+  }
+  return "accepted";
+}
+
+auto names(const char* operation, const char* argument) {
+  return AllOf(HasSubstr(operation), HasSubstr(argument));
+}
+
+class LinearRefusals : public ::testing::Test {
+ protected:
+  ops::LinearArgs forward{.x = make({2, 3, 8}), .weight = make({8, 4}), .y = make({2, 3, 4})};
+  ops::LinearBackwardInputArgs input{
+      .dy = make({6, 4}), .weight = make({8, 4}), .dx = make({6, 8})};
+  ops::LinearBackwardWeightArgs weight{
+      .x = make({6, 8}), .dy = make({6, 4}), .dweight = make({8, 4})};
+};
+
+TEST_F(LinearRefusals, TakesWhatFits) {
+  EXPECT_EQ(refusal(ops::linear, forward), "accepted");
+  EXPECT_EQ(refusal(ops::linear_backward_input, input), "accepted");
+  EXPECT_EQ(refusal(ops::linear_backward_weight, weight), "accepted");
+}
+
+TEST_F(LinearRefusals, ForwardNamesTheArgument) {
+  auto args = forward;
+  args.weight = make({4, 8});
+  EXPECT_THAT(refusal(ops::linear, args), names("linear", "weight has shape"));
+  args = forward;
+  args.weight = make({8});
+  EXPECT_THAT(refusal(ops::linear, args), names("linear", "weight"));
+  args = forward;
+  args.y = make({6, 4});
+  EXPECT_THAT(refusal(ops::linear, args), names("linear", "y has shape"));
+  args = forward;
+  args.bias = make({8});
+  EXPECT_THAT(refusal(ops::linear, args), names("linear", "bias has shape"));
+  args = forward;
+  args.pre_gelu = make({2, 3, 8});
+  EXPECT_THAT(refusal(ops::linear, args), names("linear", "pre_gelu has shape"));
+  args = forward;
+  args.x = {};
+  EXPECT_THAT(refusal(ops::linear, args), names("linear", "x is missing"));
+}
+
+TEST_F(LinearRefusals, ForwardNamesTheElementType) {
+  auto args = forward;
+  args.x = make({2, 3, 8}, DType::i32);
+  EXPECT_THAT(refusal(ops::linear, args), names("linear", "x has element type"));
+  args = forward;
+  args.weight = make({8, 4}, DType::bf16);
+  EXPECT_THAT(refusal(ops::linear, args), names("linear", "weight has element type"));
+  args = forward;
+  args.bias = make({4}, DType::bf16);
+  EXPECT_THAT(refusal(ops::linear, args), names("linear", "bias has element type"));
+}
+
+TEST_F(LinearRefusals, OutputsMayNotShareMemoryWithInputs) {
+  auto args = forward;
+  args.weight = make({8, 8});
+  args.y = args.x;
+  EXPECT_THAT(refusal(ops::linear, args), names("linear", "y"));
+  auto square = input;
+  square.weight = make({4, 4});
+  square.dx = square.dy;
+  EXPECT_THAT(refusal(ops::linear_backward_input, square), names("linear_backward_input", "dx"));
+}
+
+TEST_F(LinearRefusals, BackwardNamesTheArgument) {
+  auto args = input;
+  args.dx = make({5, 8});
+  EXPECT_THAT(refusal(ops::linear_backward_input, args),
+              names("linear_backward_input", "dx has shape"));
+  args = input;
+  args.pre_gelu = make({6, 4});
+  EXPECT_THAT(refusal(ops::linear_backward_input, args),
+              names("linear_backward_input", "pre_gelu has shape"));
+  auto gradients = weight;
+  gradients.dweight = make({4, 8});
+  EXPECT_THAT(refusal(ops::linear_backward_weight, gradients),
+              names("linear_backward_weight", "dweight has shape"));
+  gradients = weight;
+  gradients.dbias = make({8});
+  EXPECT_THAT(refusal(ops::linear_backward_weight, gradients),
+              names("linear_backward_weight", "dbias has shape"));
+  gradients = weight;
+  gradients.dy = make({5, 4});
+  EXPECT_THAT(refusal(ops::linear_backward_weight, gradients),
+              names("linear_backward_weight", "dy has shape"));
+}
+
+}  // namespace
+}  // namespace cajal::testing
