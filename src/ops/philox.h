@@ -52,12 +52,15 @@ inline std::uint32_t philox_threshold(float probability) {
 inline constexpr int kPhiloxBlockCounters = 32;
 inline constexpr int kPhiloxBlockWords = 4 * kPhiloxBlockCounters;
 
-/// words[4 g + w] = word w of counter (group low, group high, stream, 0), group = first_group + g,
-/// for g in [0, kPhiloxBlockCounters): the words of elements 4 first_group onward.
-inline void philox_block(PhiloxKey key, std::uint64_t first_group, std::uint32_t stream,
-                         std::uint32_t* words) {
+/// words[w * kPhiloxBlockCounters + g] = word w of counter (group low, group high, stream, 0),
+/// group = first_group + g, for g in [0, kPhiloxBlockCounters).
+inline void philox_block_by_word(PhiloxKey key, std::uint64_t first_group, std::uint32_t stream,
+                                 std::uint32_t* words) {
   constexpr int n = kPhiloxBlockCounters;
-  alignas(64) std::uint32_t c0[n], c1[n], c2[n], c3[n];
+  std::uint32_t* c0 = words;
+  std::uint32_t* c1 = words + n;
+  std::uint32_t* c2 = words + 2 * n;
+  std::uint32_t* c3 = words + 3 * n;
 #pragma omp simd
   for (int g = 0; g < n; ++g) {
     const std::uint64_t group = first_group + static_cast<std::uint64_t>(g);
@@ -79,12 +82,20 @@ inline void philox_block(PhiloxKey key, std::uint64_t first_group, std::uint32_t
     key[0] += kPhiloxWeyl0;
     key[1] += kPhiloxWeyl1;
   }
+}
+
+/// words[4 g + w] = the same: the words of elements 4 first_group onward.
+inline void philox_block(PhiloxKey key, std::uint64_t first_group, std::uint32_t stream,
+                         std::uint32_t* words) {
+  constexpr int n = kPhiloxBlockCounters;
+  alignas(64) std::uint32_t c[kPhiloxBlockWords];
+  philox_block_by_word(key, first_group, stream, c);
 #pragma omp simd
   for (int g = 0; g < n; ++g) {
-    words[4 * g] = c0[g];
-    words[4 * g + 1] = c1[g];
-    words[4 * g + 2] = c2[g];
-    words[4 * g + 3] = c3[g];
+    words[4 * g] = c[g];
+    words[4 * g + 1] = c[n + g];
+    words[4 * g + 2] = c[2 * n + g];
+    words[4 * g + 3] = c[3 * n + g];
   }
 }
 

@@ -25,11 +25,16 @@ TEST(Philox, BlockMatchesSingleCounters) {
        {std::uint64_t{0}, std::uint64_t{77}, std::uint64_t{0xfffffff0}}) {
     std::array<std::uint32_t, kPhiloxBlockWords> words{};
     philox_block(key, first, 9, words.data());
+    std::array<std::uint32_t, kPhiloxBlockWords> by_word{};
+    philox_block_by_word(key, first, 9, by_word.data());
     for (int g = 0; g < kPhiloxBlockCounters; ++g) {
       const std::uint64_t group = first + static_cast<std::uint64_t>(g);
       const auto want = philox4x32(
           {static_cast<std::uint32_t>(group), static_cast<std::uint32_t>(group >> 32), 9, 0}, key);
-      for (int w = 0; w < 4; ++w) EXPECT_EQ(words[4 * g + w], want[w]) << group << " word " << w;
+      for (int w = 0; w < 4; ++w) {
+        EXPECT_EQ(words[4 * g + w], want[w]) << group << " word " << w;
+        EXPECT_EQ(by_word[w * kPhiloxBlockCounters + g], want[w]) << group << " word " << w;
+      }
     }
   }
 }

@@ -38,10 +38,13 @@ class DropoutMask {
  private:
   void fill_four_keys(std::uint64_t group, float* factors) const {
     alignas(64) std::uint32_t words[kPhiloxBlockWords];
-    philox_block(key_, group, stream_, words);
+    philox_block_by_word(key_, group, stream_, words);
+    const std::uint32_t threshold = threshold_;  // Stores to factors might change a member.
+    const float kept = kept_;
     for (int w = 0; w < 4; ++w) {
+#pragma omp simd
       for (int c = 0; c < kPhiloxBlockCounters; ++c) {
-        factors[w * kBlock + c] = words[4 * c + w] >= threshold_ ? kept_ : 0.0F;
+        factors[w * kBlock + c] = words[w * kPhiloxBlockCounters + c] >= threshold ? kept : 0.0F;
       }
     }
   }
