@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,6 +32,11 @@ class HostArena {
   }
   void write(CommandQueue& queue, const Tensor& arena) const {
     queue.write(std::as_bytes(std::span(values_)), arena.buffer, WaitReason::checkpoint);
+  }
+
+  bool finite() const {
+    return std::all_of(values_.begin(), values_.end(),
+                       [](float value) { return std::isfinite(value); });
   }
 
   void append_arrays(const std::string& prefix, std::vector<NamedArray>& arrays) const {
@@ -142,6 +149,12 @@ void save_checkpoint(CommandQueue& queue, const model::Gpt& gpt, const Optimizer
   HostArena arena(parameters);
   std::vector<NamedArray> arrays;
   arena.read(queue, parameters.master());
+  if (!arena.finite()) {
+    throw Error(
+        fmt::format("step {}: the weights are no longer finite; the last checkpoint is kept",
+                    state.step),
+        "lower --lr or lengthen --warmup");
+  }
   arena.append_arrays("", arrays);
   write_safetensors(directory / kModelFile, arrays, {{"format", "pt"}});
 

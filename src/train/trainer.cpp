@@ -316,6 +316,7 @@ TrainSummary Training::run(const std::atomic<bool>& stop) {
   const Usage before = queue_.usage();
   began_ = std::chrono::steady_clock::now();
   reporter_->begin();
+  queue_.begin_step(step_);  // the first evaluation is one group of work, not many
   evaluate();
   while (!finished() && !stop.load() && !reporter_->diverged()) {
     commit_step();
