@@ -127,7 +127,7 @@ int dispatch(std::span<const char* const> arguments, const Engine& engine, Conso
   spdlog::logger log("cajal", std::make_shared<ConsoleSink>(console));
   log.set_pattern("[%H:%M:%S.%e] %v");
   log.set_level(command->verbose() ? spdlog::level::debug : spdlog::level::warn);
-  Session session{engine, console, log, streams};
+  Session session{engine, console, log, streams, arguments.empty() ? "cajal" : arguments.front()};
   command->check(session);
   return command->run(session);
 }

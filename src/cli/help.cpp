@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <sstream>
+#include <vector>
 
 namespace cajal::cli {
 namespace {
@@ -60,9 +62,17 @@ std::string usage(const CLI::App& app, const std::string& program) {
   return line + '\n';
 }
 
+// CLI11's own group, which holds --help, goes last.
+std::vector<std::string> groups_of(const CLI::App& app) {
+  std::vector<std::string> groups = app.get_groups();
+  std::stable_partition(groups.begin(), groups.end(),
+                        [](const std::string& group) { return group != "Options"; });
+  return groups;
+}
+
 std::string flags(const CLI::App& app) {
   std::string out;
-  for (const std::string& group : app.get_groups()) {
+  for (const std::string& group : groups_of(app)) {
     std::string entries;
     for (const CLI::Option* option : app.get_options()) {
       if (is_positional(option) || option->get_group() != group) continue;

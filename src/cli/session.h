@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "cli/console.h"
@@ -17,6 +18,7 @@ struct Session {
   Console& console;
   spdlog::logger& log;  ///< Diagnostics for standard error; all of them with --verbose.
   Streams streams;
+  std::string program;  ///< As it was called, for commands that the reader can copy.
 };
 
 /// One line, "cajal: warning: ...".

@@ -47,7 +47,7 @@ class Train final : public Subcommand {
   void declare_run();
   void declare_optimizer();
   void declare_machine();
-  std::string next_command() const;
+  std::string next_command(const std::string& program, bool interrupted) const;
   int finish(Session& session, const TrainView& view, const train::TrainSummary& summary) const;
 
   Flags flags_;
@@ -158,7 +158,7 @@ int Train::finish(Session& session, const TrainView& view,
                   const train::TrainSummary& summary) const {
   session.console.print(
       describe_summary(summary, view.plan().value_or(train::RunPlan{}), options_.out));
-  session.console.line("\nnext: " + next_command());
+  session.console.line("\nnext: " + next_command(session.program, summary.interrupted));
   return kSuccess;
 }
 
@@ -173,10 +173,12 @@ std::string shell_word(const std::string& word) {
   return quoted + '\'';
 }
 
-std::string Train::next_command() const {
-  const std::string prompt = options_.data.empty() ? "template <class T>" : "The";
-  return fmt::format("cajal generate {} --prompt {}", shell_word(options_.out.string()),
-                     shell_word(prompt));
+std::string Train::next_command(const std::string& program, bool interrupted) const {
+  const std::string command = shell_word(program);
+  const std::string directory = shell_word(options_.out.string());
+  if (interrupted) return fmt::format("{} train --resume --out {}", command, directory);
+  const char* prompt = options_.data.empty() ? "'template <class T>'" : "The";
+  return fmt::format("{} generate {} --prompt {}", command, directory, prompt);
 }
 
 }  // namespace

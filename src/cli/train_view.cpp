@@ -33,6 +33,12 @@ std::string corpus_text(const train::RunPlan& plan) {
   return text;
 }
 
+std::string words(std::string_view name) {
+  std::string text(name);
+  std::replace(text.begin(), text.end(), '_', ' ');
+  return text;
+}
+
 std::string waits_text(const train::TrainSummary& summary) {
   const double steps = static_cast<double>(std::max<std::int64_t>(summary.steps, 1));
   std::int64_t total = 0;
@@ -41,9 +47,10 @@ std::string waits_text(const train::TrainSummary& summary) {
     const WaitCount& wait = summary.waits[static_cast<std::size_t>(i)];
     total += wait.count;
     if (wait.count == 0) continue;
-    reasons += row("", fmt::format("{:<14} {:>8.3f}   {:.2f} ms blocked", name_of(WaitReason(i)),
-                                   static_cast<double>(wait.count) / steps,
-                                   static_cast<double>(wait.blocked_ns) / 1e6 / steps));
+    reasons +=
+        row("", fmt::format("{:<14} {:>8.3f}   {:.2f} ms blocked", words(name_of(WaitReason(i))),
+                            static_cast<double>(wait.count) / steps,
+                            static_cast<double>(wait.blocked_ns) / 1e6 / steps));
   }
   return row("host waits", fmt::format("{:.3f} a step", static_cast<double>(total) / steps)) +
          reasons;
@@ -88,6 +95,9 @@ void TrainView::on_plan(const train::RunPlan& plan) {
   pace_.emplace(Clock::now(), plan.start_step);
   session_.console.clear();
   session_.console.print(describe_plan(plan));
+  // Until the first step reports, the live line says that work goes on.
+  session_.console.draw(
+      render_stage("first evaluation", 0.0, session_.console.columns(), session_.console.colour()));
   stop_when_closed();
 }
 
