@@ -102,7 +102,7 @@ Benchmark::Benchmark(const BenchmarkOptions& options)
       device_(Device::open(options.device, {.threads = options.threads})),
       queue_(device_, {options.max_in_flight, options.sync}) {
   validate(options_, config_, shape_.seq);
-  require_state_fits(*device_, config_, options_.dtype);
+  require_state_fits(*device_, config_, options_.dtype, shape_);
   gpt_ = std::make_unique<model::Gpt>(device_, config_, options_.dtype);
   optimizer_ = std::make_unique<Optimizer>(*device_, gpt_->parameters());
   train_step_ = std::make_unique<TrainStep>(queue_, *gpt_, *optimizer_, shape_, /*dropout=*/0.0F);

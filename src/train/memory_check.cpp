@@ -11,6 +11,9 @@
 namespace cajal::train {
 namespace {
 
+/// A token's id and target on the device and in the slots of the ring.
+constexpr double kBytesPerToken = 2.0 * sizeof(std::int32_t) * 4;
+
 std::string gigabytes(std::size_t bytes) {
   return fmt::format("{:.1f} GB", static_cast<double>(bytes) * 1e-9);
 }
@@ -22,13 +25,25 @@ std::size_t state_bytes(const model::GptConfig& config, DType dtype) {
 
 }  // namespace
 
-void require_state_fits(const Device& device, const model::GptConfig& config, DType dtype) {
+void require_state_fits(const Device& device, const model::GptConfig& config, DType dtype,
+                        const StepShape& shape) {
   const std::size_t needed = state_bytes(config, dtype);
   const std::size_t available = device.info().memory_available;
-  if (needed <= available) return;
-  throw InvalidArgument(fmt::format("weights, gradients and moments take {}, {} has {} free",
-                                    gigabytes(needed), device.info().name, gigabytes(available)),
-                        "choose a smaller --preset");
+  if (needed > available) {
+    throw InvalidArgument(fmt::format("weights, gradients and moments take {}, {} has {} free",
+                                      gigabytes(needed), device.info().name, gigabytes(available)),
+                          "choose a smaller --preset");
+  }
+  // In floating point, because absurd sizes overflow integers.
+  const double tokens = static_cast<double>(shape.batch) * static_cast<double>(shape.seq) *
+                        static_cast<double>(shape.accumulate);
+  const double room = static_cast<double>(available - needed);
+  if (tokens * kBytesPerToken > room) {
+    throw InvalidArgument(
+        fmt::format("--batch {} and --accumulate {} make {:.3g} tokens a step, too many for {}",
+                    shape.batch, shape.accumulate, tokens, gigabytes(available)),
+        "use --batch 1 and raise it while it fits");
+  }
 }
 
 void require_activations_fit(const Device& device, const model::GptConfig& config, DType dtype,

@@ -10,8 +10,10 @@
 
 namespace cajal::train {
 
-/// Throws InvalidArgument when weights, gradients and moments alone are more than the device has.
-void require_state_fits(const Device& device, const model::GptConfig& config, DType dtype);
+/// Throws InvalidArgument when weights, gradients and moments alone are more than the device has,
+/// or the step's token ids beside them. Before anything is allocated.
+void require_state_fits(const Device& device, const model::GptConfig& config, DType dtype,
+                        const StepShape& shape);
 
 /// Throws InvalidArgument when `activation_bytes`, planned for `shape`, do not fit beside the
 /// state; names the largest batch that does (activations grow linearly with it), else a shorter

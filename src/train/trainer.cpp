@@ -140,7 +140,7 @@ Training::Training(const TrainOptions& options, TrainObserver& observer)
       device_(Device::open(options.device, {.threads = options.threads})),
       queue_(device_, {options.max_in_flight, options.sync}) {
   require_fits(settings_, start_.config);
-  require_state_fits(*device_, start_.config, settings_.dtype);
+  require_state_fits(*device_, start_.config, settings_.dtype, settings_.shape);
   gpt_ = std::make_unique<model::Gpt>(device_, start_.config, settings_.dtype);
   optimizer_ = std::make_unique<Optimizer>(*device_, gpt_->parameters());
   train_step_ =
@@ -201,6 +201,7 @@ void Training::announce(double unigram_entropy) {
   plan.dtype = settings_.dtype;
   plan.batch = settings_.shape.batch;
   plan.seq = settings_.shape.seq;
+  plan.accumulate = settings_.shape.accumulate;
   plan.parameters = start_.config.parameter_count();
   plan.tokens = text_tokens_;
   plan.start_step = start_.state ? start_.state->step : 0;

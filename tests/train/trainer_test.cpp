@@ -196,7 +196,8 @@ TEST_F(Trainer, ImpossibleOptionsSayWhatToDoAndWriteNothing) {
   refused([](auto& o) { o.seq = 4096; }, "--seq");
   refused([](auto& o) { o.preset = "gpt5"; }, "gpt2-124m");
   refused([](auto& o) { o.batch = 0; }, "--batch");
-  refused([](auto& o) { o.batch = 50'000'000; }, "use --batch");
+  refused([](auto& o) { o.batch = 5'000'000; }, "use --batch");
+  refused([](auto& o) { o.batch = 1LL << 60; }, "use --batch 1");
   refused([](auto& o) { o.vocab_size = 12; }, "--vocab-size");
   refused([](auto& o) { o.learning_rate = -1.0F; }, "--lr");
   refused([](auto& o) { o.dropout = 1.0F; }, "--dropout");
