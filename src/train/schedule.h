@@ -22,9 +22,9 @@ struct Schedule {
   ScheduleKind kind = ScheduleKind::cosine;
   float peak = 3e-4F;
   std::int64_t warmup = 0;
-  std::int64_t steps = 0;      ///< Total; with 0 (a run bounded by time) every kind stays at peak.
-  float floor = 0.1F;          ///< Share of peak at the end.
-  float decay_share = 0.2F;    ///< wsd only.
+  std::int64_t steps = 0;    ///< Total; with 0 (a run bounded by time) every kind stays at peak.
+  float floor = 0.1F;        ///< Share of peak at the end.
+  float decay_share = 0.2F;  ///< wsd only.
 
   /// Rate for update `step`, from 0. A function of the step alone, so that resume agrees.
   float at(std::int64_t step) const;
