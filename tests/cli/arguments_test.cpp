@@ -19,6 +19,12 @@ struct Wrong {
   std::string remedy;  ///< and says this.
 };
 
+/// How GoogleTest and ctest name the case.
+void PrintTo(const Wrong& wrong, std::ostream* stream) {
+  std::ostream& os = *stream;
+  for (const auto& argument : wrong.arguments) os << argument << ' ';
+}
+
 class WrongArguments : public ::testing::TestWithParam<Wrong> {};
 
 TEST_P(WrongArguments, GetOneLineAndCodeTwo) {

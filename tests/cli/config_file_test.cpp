@@ -60,6 +60,12 @@ struct Broken {
   std::string says;
 };
 
+/// How GoogleTest and ctest name the case.
+void PrintTo(const Broken& broken, std::ostream* stream) {
+  std::ostream& os = *stream;
+  os << broken.toml;
+}
+
 class BrokenConfig : public Config, public ::testing::WithParamInterface<Broken> {};
 
 TEST_P(BrokenConfig, NamesFileAndLine) {

@@ -33,7 +33,7 @@ double unit_in_last_place(double value) {
   return std::ldexp(1.0, exponent - 24);
 }
 
-TEST(VectorExp, IsWithinOneUnitInTheLastPlace) {
+TEST(VectorExp, IsWithinOneAndAHalfUnitsInTheLastPlace) {
   SCOPED_TRACE(run_seed());
   std::mt19937_64 generator(run_seed());
   std::uniform_real_distribution<float> anywhere(-86.9F, 88.7228F);
@@ -49,7 +49,7 @@ TEST(VectorExp, IsWithinOneUnitInTheLastPlace) {
     const double want = std::exp(static_cast<double>(x[i]));
     worst = std::max(worst, std::abs(y[i] - want) / unit_in_last_place(want));
   }
-  EXPECT_LT(worst, 1.0);
+  EXPECT_LT(worst, 1.5);
 }
 
 TEST(VectorExp, SpecialValues) {
