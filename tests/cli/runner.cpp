@@ -130,6 +130,17 @@ Outcome run_cajal(std::vector<std::string> arguments, const Engine& engine) {
   return {code, contents(out.get()), contents(err.get())};
 }
 
+bool have_terminals() {
+  const int master = ::posix_openpt(O_RDWR | O_NOCTTY);
+  if (master < 0) return false;
+  const int terminal = ::grantpt(master) == 0 && ::unlockpt(master) == 0
+                           ? ::open(::ptsname(master), O_RDWR | O_NOCTTY)
+                           : -1;
+  if (terminal >= 0) ::close(terminal);
+  ::close(master);
+  return terminal >= 0;
+}
+
 Outcome run_cajal_on_terminal(std::vector<std::string> arguments, const Engine& engine,
                               int columns) {
   ::setenv("TERM", "xterm", 1);

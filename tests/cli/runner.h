@@ -18,6 +18,9 @@ struct Outcome {
 /// Standard output and error are files, so nothing is a terminal.
 Outcome run_cajal(std::vector<std::string> arguments, const Engine& engine);
 
+/// Whether this system hands out pseudo-terminals; a bare chroot does not.
+bool have_terminals();
+
 /// Standard output is a terminal of that many columns; `out` is all that was sent to it.
 Outcome run_cajal_on_terminal(std::vector<std::string> arguments, const Engine& engine,
                               int columns);

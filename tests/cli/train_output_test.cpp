@@ -57,6 +57,7 @@ std::vector<std::string> drawings(const std::string& sent) {
 }
 
 TEST(TrainOutput, ALiveLineThatFitsOnATerminal) {
+  if (!have_terminals()) GTEST_SKIP() << "this system hands out no pseudo-terminals";
   for (const int columns : {20, 40, 80, 200}) {
     Script script;
     script.steps = 100;
@@ -72,6 +73,7 @@ TEST(TrainOutput, ALiveLineThatFitsOnATerminal) {
 }
 
 TEST(TrainOutput, NoColorIsRespected) {
+  if (!have_terminals()) GTEST_SKIP() << "this system hands out no pseudo-terminals";
   Script script;
   script.steps = 100;
   ::setenv("NO_COLOR", "1", 1);
@@ -83,6 +85,7 @@ TEST(TrainOutput, NoColorIsRespected) {
 }
 
 TEST(TrainOutput, AFailureTakesTheLiveLineAwayFirst) {
+  if (!have_terminals()) GTEST_SKIP() << "this system hands out no pseudo-terminals";
   Engine engine;
   engine.train = [](const auto&, train::TrainObserver& observer,
                     const auto&) -> train::TrainSummary {

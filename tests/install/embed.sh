@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Installs a build into a folder of its own, builds examples/embed against it and runs that.
 #
-#   tests/install/embed.sh SOURCE BUILD COMPILER FILE...
+#   tests/install/embed.sh SOURCE BUILD GENERATOR COMPILER FILE...
 #
 # FILEs are what the installation needs; when one is not built the test is skipped (exit code 77).
 set -euo pipefail
-source_folder=$1 build=$2 compiler=$3
-shift 3
+source_folder=$1 build=$2 generator=$3 compiler=$4
+shift 4
 
 for file in "$@"; do
   if [ ! -e "$file" ]; then
@@ -20,7 +20,7 @@ trap 'rm -rf "$work"' EXIT
 
 # The prefix alone leads to cajal, as for anybody who installed it outside /usr.
 cmake --install "$build" --prefix "$work/prefix" >/dev/null
-cmake -S "$source_folder/examples/embed" -B "$work/build" -DCMAKE_BUILD_TYPE=Release \
+cmake -S "$source_folder/examples/embed" -B "$work/build" -G "$generator" -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_CXX_COMPILER="$compiler"
 cmake --build "$work/build"
 
