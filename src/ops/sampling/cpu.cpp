@@ -54,7 +54,10 @@ float largest_logit(const T* logits, std::int64_t vocab, std::int64_t row) {
     largest = std::max(largest, x);
     nan |= x != x ? 1 : 0;
   }
-  if (nan != 0 || !std::isfinite(largest)) throw_undrawable(logits, vocab, row);
+  // A reduction may begin at the lowest finite number, so a row of nothing but -infinity may end
+  // there.
+  const bool finite = std::isfinite(largest) && largest > std::numeric_limits<float>::lowest();
+  if (nan != 0 || !finite) throw_undrawable(logits, vocab, row);
   return largest;
 }
 
