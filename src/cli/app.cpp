@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <spdlog/sinks/base_sink.h>
+#include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
 #include <array>
@@ -37,6 +38,22 @@ class ConsoleSink final : public spdlog::sinks::base_sink<std::mutex> {
   }
   void flush_() override {}
   Console& console_;
+};
+
+/// While it lives, what the libraries below log comes out as warnings of the program.
+class LibraryLog {
+ public:
+  explicit LibraryLog(Console& console) : before_(spdlog::default_logger()) {
+    auto log = std::make_shared<spdlog::logger>("", std::make_shared<ConsoleSink>(console));
+    log->set_pattern("cajal: %l: %v");
+    spdlog::set_default_logger(std::move(log));
+  }
+  ~LibraryLog() { spdlog::set_default_logger(before_); }
+  LibraryLog(const LibraryLog&) = delete;
+  LibraryLog& operator=(const LibraryLog&) = delete;
+
+ private:
+  std::shared_ptr<spdlog::logger> before_;
 };
 
 using Commands = std::array<std::unique_ptr<Subcommand>, 4>;
@@ -124,6 +141,7 @@ int dispatch(std::span<const char* const> arguments, const Engine& engine, Conso
   Subcommand* command = parse(program, commands, arguments, console);
   if (command == nullptr) return kSuccess;
 
+  const LibraryLog library(console);
   spdlog::logger log("cajal", std::make_shared<ConsoleSink>(console));
   log.set_pattern("[%H:%M:%S.%e] %v");
   log.set_level(command->verbose() ? spdlog::level::debug : spdlog::level::warn);

@@ -83,10 +83,13 @@ std::optional<std::vector<std::string>> spell(const ConfigValue& value, ValueKin
   return std::nullopt;
 }
 
+constexpr std::string_view kOwnKey = "config";  // A file does not name another one.
+
 const Flag& flag_of(const ConfigEntry& entry, const std::string& where,
                     std::span<const Flag> flags) {
   std::vector<std::string> keys;
   for (const Flag& flag : flags) {
+    if (flag.key == kOwnKey) continue;
     if (flag.key == entry.key) return flag;
     keys.push_back(flag.key);
   }

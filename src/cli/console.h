@@ -25,7 +25,7 @@ class Console {
   /// True when standard output is a terminal that can redraw a line.
   bool live() const { return out_.is_terminal(); }
   bool diagnostics_are_seen() const { return err_.is_terminal(); }
-  bool colour() const { return out_.takes_colour(); }
+  bool color() const { return out_.takes_color(); }
   /// Columns for a live line: one less than the terminal has, because a full last column makes some
   /// terminals wrap.
   int columns() const { return out_.columns() - 1; }

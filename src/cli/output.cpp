@@ -24,7 +24,7 @@ bool dumb_terminal() {
 Output::Output(int descriptor)
     : descriptor_(descriptor),
       terminal_(::isatty(descriptor) == 1 && !dumb_terminal()),
-      colour_(terminal_ && !is_set("NO_COLOR")) {}
+      color_(terminal_ && !is_set("NO_COLOR")) {}
 
 void Output::write(std::string_view text) {
   while (!text.empty() && error_ == 0) {

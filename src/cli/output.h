@@ -17,14 +17,14 @@ class Output {
   bool closed() const;                  ///< The reader has gone (EPIPE).
 
   bool is_terminal() const { return terminal_; }  ///< One that can redraw a line.
-  bool takes_colour() const { return colour_; }   ///< A terminal, and NO_COLOR is not set.
+  bool takes_color() const { return color_; }     ///< A terminal, and NO_COLOR is not set.
   int columns() const;                            ///< As wide as it is now; 80 where unknown.
 
  private:
   int descriptor_;
   int error_ = 0;
   bool terminal_ = false;
-  bool colour_ = false;
+  bool color_ = false;
 };
 
 }  // namespace cajal::cli

@@ -16,15 +16,15 @@ constexpr int kWidestBar = 40;
 constexpr std::string_view kGreen = "\x1b[32m";
 constexpr std::string_view kPlain = "\x1b[0m";
 
-// "[=====>    ]", exactly `width` columns without the colour.
-std::string bar(double share, int width, bool colour) {
+// "[=====>    ]", exactly `width` columns without the color.
+std::string bar(double share, int width, bool color) {
   const int room = width - 2;
   const double safe = std::isfinite(share) ? std::clamp(share, 0.0, 1.0) : 0.0;
   const int filled = static_cast<int>(std::lround(safe * room));
   std::string done(static_cast<std::size_t>(filled), '=');
   if (filled > 0 && filled < room) done.back() = '>';
   const std::string open(static_cast<std::size_t>(room - filled), ' ');
-  if (colour && filled > 0) done = fmt::format("{}{}{}", kGreen, done, kPlain);
+  if (color && filled > 0) done = fmt::format("{}{}{}", kGreen, done, kPlain);
   return fmt::format("[{}{}]", done, open);
 }
 
@@ -34,10 +34,10 @@ std::string cut(std::string text, int width) {
 }
 
 // `text` with a bar before it, where there is room for one.
-std::string with_bar(const std::string& text, double share, int width, bool colour) {
+std::string with_bar(const std::string& text, double share, int width, bool color) {
   const int room = std::min(width - static_cast<int>(text.size()) - 2, kWidestBar);
   if (room < kNarrowestBar) return cut(text, width);
-  return bar(share, room, colour) + "  " + text;
+  return bar(share, room, color) + "  " + text;
 }
 
 struct Part {
@@ -60,7 +60,7 @@ std::string step_text(std::int64_t step, std::int64_t steps) {
 
 }  // namespace
 
-std::string render_progress(const ProgressView& view, int width, bool colour) {
+std::string render_progress(const ProgressView& view, int width, bool color) {
   const std::string left =
       view.seconds_left ? "left " + format_duration(*view.seconds_left) : std::string();
   const std::array<Part, 6> parts{{
@@ -73,12 +73,12 @@ std::string render_progress(const ProgressView& view, int width, bool colour) {
   }};
   int rank = static_cast<int>(parts.size()) - 1;
   while (rank > 0 && static_cast<int>(join(parts, rank).size()) > width) --rank;
-  return with_bar(join(parts, rank), view.share, width, colour);
+  return with_bar(join(parts, rank), view.share, width, color);
 }
 
-std::string render_stage(std::string_view stage, double share, int width, bool colour) {
+std::string render_stage(std::string_view stage, double share, int width, bool color) {
   const double safe = std::isfinite(share) ? std::clamp(share, 0.0, 1.0) : 0.0;
-  return with_bar(fmt::format("{:3.0f}%  {}", 100.0 * safe, stage), safe, width, colour);
+  return with_bar(fmt::format("{:3.0f}%  {}", 100.0 * safe, stage), safe, width, color);
 }
 
 std::string plain_step(const train::StepReport& report, std::int64_t steps) {

@@ -24,10 +24,10 @@ struct ProgressView {
 };
 
 /// At most `width` columns. What matters least goes first when there is no room for everything.
-std::string render_progress(const ProgressView& view, int width, bool colour);
+std::string render_progress(const ProgressView& view, int width, bool color);
 
 /// The same for work before the first step: its name, a bar and per cent.
-std::string render_stage(std::string_view stage, double share, int width, bool colour);
+std::string render_stage(std::string_view stage, double share, int width, bool color);
 
 /// A step as a line of its own, for output that is not a terminal.
 std::string plain_step(const train::StepReport& report, std::int64_t steps);

@@ -66,6 +66,8 @@ SignalTrap::~SignalTrap() {
   trapped.store(false);
 }
 
+void SignalTrap::set_notice(const char* notice) { first_notice.store(notice); }
+
 const std::atomic<bool>& SignalTrap::stop() const { return stop_requested; }
 
 void SignalTrap::request_stop() { stop_requested.store(true); }

@@ -21,6 +21,9 @@ class SignalTrap {
   SignalTrap(const SignalTrap&) = delete;
   SignalTrap& operator=(const SignalTrap&) = delete;
 
+  /// Another notice from here on, a literal too.
+  void set_notice(const char* notice);
+
   const std::atomic<bool>& stop() const;
   void request_stop();   ///< As if a signal had come, for other reasons to end.
   int received() const;  ///< The first signal, or 0.

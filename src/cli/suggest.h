@@ -8,7 +8,7 @@
 
 namespace cajal::cli {
 
-/// The candidate nearest to `word` by edits (insert, delete, replace, swap of neighbours), when it
+/// The candidate nearest to `word` by edits (insert, delete, replace, swap of neighbors), when it
 /// is near enough to be a slip of the fingers.
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates);
 

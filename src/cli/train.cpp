@@ -48,6 +48,7 @@ class Train final : public Subcommand {
   void declare_optimizer();
   void declare_machine();
   std::string next_command(const std::string& program, bool interrupted) const;
+  int train(Session& session, SignalTrap& trap) const;
   int finish(Session& session, const TrainView& view, const train::TrainSummary& summary) const;
 
   Flags flags_;
@@ -145,19 +146,31 @@ void Train::declare_machine() {
 }
 
 int Train::run(Session& session) {
-  SignalTrap trap("cajal: saving a checkpoint; Ctrl-C again ends at once\n", session.streams.err);
-  TrainView view(session, trap, options_.minutes);
+  SignalTrap trap("cajal: stopping; Ctrl-C again ends at once\n", session.streams.err);
+  const int code = train(session, trap);
+  return trap.received() != 0 ? exit_code_of_signal(trap.received()) : code;
+}
+
+int Train::train(Session& session, SignalTrap& trap) const try {
+  TrainView view(session, trap);
   session.log.debug("run directory {}", options_.out.string());
   const train::TrainSummary summary = session.engine.train(options_, view, trap.stop());
   session.console.clear();
-  const int code = finish(session, view, summary);
-  return trap.received() != 0 ? exit_code_of_signal(trap.received()) : code;
+  return finish(session, view, summary);
+} catch (const train::Interrupted& interrupted) {
+  session.console.clear();
+  session.console.diagnose(fmt::format("cajal: {}", interrupted.what()));
+  return kSuccess;  // what stopped it has its own exit code
 }
 
 int Train::finish(Session& session, const TrainView& view,
                   const train::TrainSummary& summary) const {
   session.console.print(
       describe_summary(summary, view.plan().value_or(train::RunPlan{}), options_.out));
+  if (summary.steps == 0 && !summary.interrupted) {
+    warn(session, fmt::format("the run already has {} steps; a larger --steps goes on with it",
+                              summary.last_step));
+  }
   session.console.line("\nnext: " + next_command(session.program, summary.interrupted));
   return kSuccess;
 }

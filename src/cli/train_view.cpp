@@ -61,8 +61,10 @@ std::string loss_rows(const train::TrainSummary& summary, const train::RunPlan& 
     return loss ? format_loss(*loss) : std::string("-");
   };
   std::string out = fmt::format("{:<16}{:>10}{:>10}\n", "", "before", "after");
-  out += fmt::format("{:<16}{:>10}{:>10}\n", "training loss", cell(summary.first_loss),
-                     cell(summary.last_loss));
+  const bool trained = summary.steps > 0;
+  out +=
+      fmt::format("{:<16}{:>10}{:>10}\n", "training loss", trained ? cell(summary.first_loss) : "-",
+                  trained ? cell(summary.last_loss) : "-");
   out += fmt::format("{:<16}{:>10}{:>10}", "validation loss", cell(summary.first_validation_loss),
                      cell(summary.last_validation_loss));
   if (plan.unigram_entropy > 0.0) {
@@ -73,8 +75,7 @@ std::string loss_rows(const train::TrainSummary& summary, const train::RunPlan& 
 
 }  // namespace
 
-TrainView::TrainView(Session& session, SignalTrap& trap, std::optional<double> minutes)
-    : session_(session), trap_(trap), minutes_(minutes) {}
+TrainView::TrainView(Session& session, SignalTrap& trap) : session_(session), trap_(trap) {}
 
 void TrainView::on_stage(std::string_view stage, double share) {
   const bool begins = stage != stage_;
@@ -83,7 +84,7 @@ void TrainView::on_stage(std::string_view stage, double share) {
     if (begins) session_.console.line(stage);
   } else if (throttle_.due(Clock::now()) || begins) {
     session_.console.draw(
-        render_stage(stage, share, session_.console.columns(), session_.console.colour()));
+        render_stage(stage, share, session_.console.columns(), session_.console.color()));
   }
   stop_when_closed();
 }
@@ -92,12 +93,13 @@ void TrainView::on_warning(std::string_view line) { warn(session_, line); }
 
 void TrainView::on_plan(const train::RunPlan& plan) {
   plan_ = plan;
+  trap_.set_notice("cajal: saving a checkpoint; Ctrl-C again ends at once\n");
   pace_.emplace(Clock::now(), plan.start_step);
   session_.console.clear();
   session_.console.print(describe_plan(plan));
   // Until the first step reports, the live line says that work goes on.
   session_.console.draw(
-      render_stage("first evaluation", 0.0, session_.console.columns(), session_.console.colour()));
+      render_stage("first evaluation", 0.0, session_.console.columns(), session_.console.color()));
   stop_when_closed();
 }
 
@@ -123,13 +125,14 @@ void TrainView::draw(const train::StepReport& report, Clock::time_point now) {
   if (view.steps > 0) {
     view.share = static_cast<double>(view.step) / static_cast<double>(view.steps);
     if (pace_) view.seconds_left = pace_->seconds_left(now, view.step, view.steps);
-  } else if (minutes_ && pace_) {
+  } else if (plan_ && plan_->minutes > 0.0 && pace_) {
+    const double all = 60.0 * plan_->minutes;
     const double gone = pace_->seconds_since_start(now);
-    view.share = gone / (60.0 * *minutes_);
-    view.seconds_left = std::max(60.0 * *minutes_ - gone, 0.0);
+    view.share = gone / all;
+    view.seconds_left = std::max(all - gone, 0.0);
   }
   session_.console.draw(
-      render_progress(view, session_.console.columns(), session_.console.colour()));
+      render_progress(view, session_.console.columns(), session_.console.color()));
 }
 
 void TrainView::on_evaluation(const train::EvalReport& report) {

@@ -16,7 +16,7 @@ namespace cajal::cli {
 /// Shows a run as it goes. A closed output asks the run to stop, by `trap`.
 class TrainView final : public train::TrainObserver {
  public:
-  TrainView(Session& session, SignalTrap& trap, std::optional<double> minutes);
+  TrainView(Session& session, SignalTrap& trap);
 
   void on_stage(std::string_view stage, double share) override;
   void on_warning(std::string_view line) override;
@@ -35,7 +35,6 @@ class TrainView final : public train::TrainObserver {
 
   Session& session_;
   SignalTrap& trap_;
-  std::optional<double> minutes_;
   std::optional<train::RunPlan> plan_;
   std::optional<Pace> pace_;
   std::string stage_;

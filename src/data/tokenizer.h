@@ -45,7 +45,7 @@ class Tokenizer {
   std::optional<TokenId> special(std::string_view token) const;
   std::optional<TokenId> end_of_text() const { return special(kEndOfText); }
 
-  /// Text in, ids out; special tokens in the text are not recognised unless asked for. Any byte
+  /// Text in, ids out; special tokens in the text are not recognized unless asked for. Any byte
   /// string round-trips: decode(encode(s)) == s.
   std::vector<TokenId> encode(std::string_view text, bool with_specials = false) const;
   std::string decode(std::span<const TokenId> ids) const;
@@ -71,7 +71,7 @@ class Encoder {
   Encoder(Encoder&&) noexcept;
   Encoder& operator=(Encoder&&) noexcept;
 
-  /// Appends the ids of `text`, without recognising special tokens in it.
+  /// Appends the ids of `text`, without recognizing special tokens in it.
   void append(std::string_view text, std::vector<TokenId>& ids);
 
  private:

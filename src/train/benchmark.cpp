@@ -109,8 +109,8 @@ Benchmark::Benchmark(const BenchmarkOptions& options)
   MemoryPlan plan({train_step_->commands()});
   require_activations_fit(*device_, config_, options_.dtype, shape_, plan.arena_bytes());
   plan.bind(*device_);
-  initialise_weights(queue_, *gpt_, options_.seed);
-  initialise_optimizer(queue_, *optimizer_);
+  initialize_weights(queue_, *gpt_, options_.seed);
+  initialize_optimizer(queue_, *optimizer_);
   std::mt19937_64 generator(options_.seed);
   tokens_ = random_tokens(kBatches * shape_.tokens(), config_.vocab_size, generator);
   targets_ = random_tokens(kBatches * shape_.tokens(), config_.vocab_size, generator);

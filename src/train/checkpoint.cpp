@@ -103,7 +103,7 @@ std::optional<data::Tokenizer> load_tokenizer(const fs::path& directory) {
   return data::Tokenizer::load(file);
 }
 
-void initialise_weights(CommandQueue& queue, const model::Gpt& gpt, std::uint64_t seed) {
+void initialize_weights(CommandQueue& queue, const model::Gpt& gpt, std::uint64_t seed) {
   const model::Parameters& parameters = gpt.parameters();
   const std::vector<float> values = parameters.initial_values(seed);
   queue.write(std::as_bytes(std::span(values)), parameters.master().buffer, WaitReason::checkpoint);
@@ -121,7 +121,7 @@ void load_weights(CommandQueue& queue, const model::Gpt& gpt, const fs::path& di
   zero_gradients(queue, parameters);
 }
 
-void initialise_optimizer(CommandQueue& queue, const Optimizer& optimizer) {
+void initialize_optimizer(CommandQueue& queue, const Optimizer& optimizer) {
   const auto commands = queue.command_buffer("zero moments");
   ops::zero(*commands, optimizer.m());
   ops::zero(*commands, optimizer.v());

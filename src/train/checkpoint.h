@@ -26,12 +26,12 @@ std::optional<data::Tokenizer> load_tokenizer(const std::filesystem::path& direc
 
 /// Writes weights drawn from `seed`, resp. those of `directory`/model.safetensors, to the device,
 /// with their bf16 copy. Valid for whatever is committed later.
-void initialise_weights(CommandQueue& queue, const model::Gpt& gpt, std::uint64_t seed);
+void initialize_weights(CommandQueue& queue, const model::Gpt& gpt, std::uint64_t seed);
 void load_weights(CommandQueue& queue, const model::Gpt& gpt,
                   const std::filesystem::path& directory);
 
 /// Zero moments and counters, resp. those of the checkpoint in `directory`.
-void initialise_optimizer(CommandQueue& queue, const Optimizer& optimizer);
+void initialize_optimizer(CommandQueue& queue, const Optimizer& optimizer);
 void load_optimizer(CommandQueue& queue, const model::Gpt& gpt, const Optimizer& optimizer,
                     const ops::AdamWState& state, const std::filesystem::path& directory);
 

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <iterator>
 #include <string>
 #include <system_error>
 
@@ -97,29 +98,55 @@ FileDescriptor lock_directory(const fs::path& directory) {
   return fd;
 }
 
-/// Creates the directory and flushes its name.
-void make_directory(const fs::path& path) {
+/// Creates the directory and flushes its name. Returns what was not there before, innermost first.
+std::vector<fs::path> make_directory(const fs::path& path) {
   std::error_code error;
   if (fs::exists(path, error) && !fs::is_directory(path, error)) {
     throw InvalidArgument(fmt::format("{} is a file, not a directory", path.string()),
                           "choose another --out");
   }
-  const bool created = fs::create_directories(path, error);
+  std::vector<fs::path> missing;
+  for (fs::path part = path; !part.empty() && !fs::exists(part, error); part = part.parent_path()) {
+    missing.push_back(part);
+  }
+  fs::create_directories(path, error);
   if (error) {
     throw InvalidArgument(fmt::format("cannot create {}: {}", path.string(), error.message()),
                           "choose an --out that you may write to");
   }
-  if (created) sync_directory(path.parent_path());
+  if (!missing.empty()) sync_directory(path.parent_path());
+  return missing;
 }
 
 fs::path without_trailing_slash(const fs::path& path) {
   return path.has_filename() ? path : path.parent_path();
 }
 
+/// The checkpoint that `latest` names.
+std::optional<fs::path> latest_in(const fs::path& run) {
+  std::error_code error;
+  const fs::path target = fs::read_symlink(run / kLatest, error).filename();
+  if (error || !parse_checkpoint(target.string())) return std::nullopt;
+  return fs::is_directory(run / target, error) ? std::optional(run / target) : std::nullopt;
+}
+
+/// Oldest first; none where the directory is missing or cannot be read.
+std::vector<fs::path> checkpoints_in(const fs::path& run) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(run, error)) {
+    if (entry.is_directory() && parse_checkpoint(entry.path().filename().string())) {
+      found.push_back(entry.path());
+    }
+  }
+  std::ranges::sort(found, {}, checkpoint_name);
+  return found;
+}
+
 }  // namespace
 
 RunDirectory::RunDirectory(fs::path path) : path_(without_trailing_slash(path)) {
-  make_directory(path_);
+  created_ = make_directory(path_);
   if (::access(path_.c_str(), R_OK | W_OK | X_OK) != 0) {
     throw InvalidArgument(fmt::format("cannot write to {}: {}", path_.string(),
                                       std::generic_category().message(errno)),
@@ -129,12 +156,27 @@ RunDirectory::RunDirectory(fs::path path) : path_(without_trailing_slash(path)) 
   lock_ = lock_directory(path_);
   remove_leftovers();
   repair_latest();
-  if (latest_target()) link_files();
+  if (latest_in(path_)) link_files();
+}
+
+RunDirectory::~RunDirectory() {
+  std::error_code ignored;
+  const auto entries = std::distance(fs::directory_iterator(path_, ignored), {});
+  if (created_.empty() || entries > 1) return;
+  fs::remove(path_ / kLock, ignored);
+  for (const fs::path& part : created_) fs::remove(part, ignored);
+}
+
+std::optional<fs::path> RunDirectory::find(const fs::path& path) {
+  const fs::path run = without_trailing_slash(path);
+  if (auto latest = latest_in(run)) return latest;
+  auto whole = checkpoints_in(run);
+  return whole.empty() ? std::nullopt : std::optional(std::move(whole.back()));
 }
 
 /// A model that was put there by hand has its files, and no checkpoint: never write over it.
 void RunDirectory::refuse_foreign_model() const {
-  if (!checkpoints().empty()) return;
+  if (!checkpoints_in(path_).empty()) return;
   if (fs::exists(path_ / kLatest)) {
     throw InvalidArgument(fmt::format("{} is no link to a checkpoint", (path_ / kLatest).string()),
                           "choose another --out, or move that away");
@@ -164,8 +206,8 @@ void RunDirectory::remove_leftovers() const {
 
 /// After a copy that lost the links or replaced them by what they name.
 void RunDirectory::repair_latest() const {
-  if (latest_target()) return;
-  const auto whole = checkpoints();
+  if (latest_in(path_)) return;
+  const auto whole = checkpoints_in(path_);
   const fs::path link = path_ / kLatest;
   if (whole.empty()) {
     if (fs::is_symlink(link)) fs::remove(link);
@@ -209,34 +251,15 @@ void RunDirectory::point_link(const fs::path& name, const fs::path& target) cons
   undo.disarm();
 }
 
-std::optional<fs::path> RunDirectory::latest_target() const {
-  std::error_code error;
-  const fs::path target = fs::read_symlink(path_ / kLatest, error).filename();
-  if (error || !parse_checkpoint(target.string())) return std::nullopt;
-  return fs::is_directory(path_ / target, error) ? std::optional(path_ / target) : std::nullopt;
-}
-
 std::int64_t RunDirectory::latest_step() const {
-  const auto target = latest_target();
+  const auto target = latest_in(path_);
   return target ? checkpoint_name(*target).step : -1;
 }
 
 fs::path RunDirectory::latest() const {
-  if (auto target = latest_target()) return *std::move(target);
+  if (auto target = latest_in(path_)) return *std::move(target);
   throw Error(fmt::format("{} has no checkpoint", path_.string()),
               "train into it first, or name another run");
-}
-
-/// Oldest first.
-std::vector<fs::path> RunDirectory::checkpoints() const {
-  std::vector<fs::path> found;
-  for (const auto& entry : fs::directory_iterator(path_)) {
-    if (entry.is_directory() && parse_checkpoint(entry.path().filename().string())) {
-      found.push_back(entry.path());
-    }
-  }
-  std::ranges::sort(found, {}, checkpoint_name);
-  return found;
 }
 
 fs::path RunDirectory::unused_name(std::int64_t step) const {
@@ -274,7 +297,7 @@ void RunDirectory::publish(std::int64_t step, const std::function<void(const fs:
 /// Failing to remove an old checkpoint harms nothing; the next publish() tries again.
 void RunDirectory::prune(int keep) const {
   const CheckpointName newest = checkpoint_name(latest());
-  auto all = checkpoints();
+  auto all = checkpoints_in(path_);
   std::ranges::reverse(all);
   int kept = 0;
   for (const fs::path& checkpoint : all) {

@@ -31,6 +31,14 @@ class RunDirectory {
   /// with the remedy: not writable, a file of that name, in use by another training, somebody
   /// else's model in it.
   explicit RunDirectory(std::filesystem::path path);
+  /// What the constructor has made goes again when nothing was put into it.
+  ~RunDirectory();
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
+
+  /// The folder of the checkpoint that a RunDirectory there would take for the latest; changes
+  /// nothing.
+  static std::optional<std::filesystem::path> find(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
 
@@ -53,10 +61,9 @@ class RunDirectory {
   void point_link(const std::filesystem::path& name, const std::filesystem::path& target) const;
   void prune(int keep) const;
   std::filesystem::path unused_name(std::int64_t step) const;
-  std::optional<std::filesystem::path> latest_target() const;
-  std::vector<std::filesystem::path> checkpoints() const;
 
   std::filesystem::path path_;
+  std::vector<std::filesystem::path> created_;  ///< By the constructor, innermost first.
   FileDescriptor lock_;
 };
 

@@ -22,7 +22,7 @@ class StepReporter {
   StepReporter(CommandQueue& queue, MetricsLog& log, TrainObserver& observer,
                std::int64_t tokens_per_step);
 
-  /// Rates count from here on. Before the first commit.
+  /// Rates and waits count from here on. While nothing is in flight, or on the handler thread.
   void begin();
   void on_step(std::int64_t step, float learning_rate, const Completion& completion,
                const StepResult& result);

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -41,31 +42,42 @@ struct Start {
 
 Start resume_start(const TrainOptions& options) {
   if (options.init) throw InvalidArgument("--resume and --init exclude each other", "give one");
-  const fs::path latest = options.out / "latest";
-  if (!fs::exists(latest)) {
+  const auto latest = RunDirectory::find(options.out);
+  if (!latest) {
     throw InvalidArgument(
         fmt::format("{} holds no checkpoint to resume from", options.out.string()),
         "leave --resume away to begin a run there");
   }
   Start start;
-  start.state = load_trainer_state(latest);
+  start.state = load_trainer_state(*latest);
   start.weights = latest;
   const Settings saved = settings_from_json(start.state->options);
   start.settings = resolve_settings(options, &saved);
   start.warnings = check_resumed(saved, start.settings);
-  start.config = load_config(latest);
+  start.config = load_config(*latest);
   return start;
 }
 
+/// The preset whose recipe suits a model from elsewhere: the smallest as wide and as deep.
+std::string preset_like(const model::GptConfig& config) {
+  const auto& presets = model::presets();
+  const auto found = std::find_if(presets.begin(), presets.end(), [&](const model::Preset& preset) {
+    return preset.config.n_embd >= config.n_embd && preset.config.n_layer >= config.n_layer;
+  });
+  return std::string(found == presets.end() ? presets.back().name : found->name);
+}
+
 Start fresh_start(const TrainOptions& options) {
-  if (fs::exists(options.out / "latest")) {
+  if (RunDirectory::find(options.out)) {
     throw InvalidArgument(fmt::format("{} already holds a run", options.out.string()),
                           "add --resume to go on with it, or name another --out");
   }
   Start start;
-  start.settings = resolve_settings(options, nullptr);
   if (options.init) {
     start.config = load_config(*options.init);
+    TrainOptions like = options;
+    like.preset = preset_like(start.config);
+    start.settings = resolve_settings(like, nullptr);
     start.weights = options.init;
     if (options.vocab_size && *options.vocab_size != start.config.vocab_size) {
       throw InvalidArgument(
@@ -76,10 +88,19 @@ Start fresh_start(const TrainOptions& options) {
     start.settings.vocab_size = start.config.vocab_size;
     if (!options.seq) start.settings.shape.seq = start.config.n_positions;
   } else {
+    start.settings = resolve_settings(options, nullptr);
     start.config = model::preset_config(start.settings.preset);
     start.config.vocab_size = start.settings.vocab_size;
   }
   return start;
+}
+
+/// The trace is written at the end: a place that cannot take it is refused before the work.
+void require_writable(const fs::path& trace) {
+  const fs::path folder = trace.has_parent_path() ? trace.parent_path() : fs::path(".");
+  if (::access(folder.c_str(), W_OK | X_OK) == 0 && !fs::is_directory(trace)) return;
+  throw InvalidArgument(fmt::format("cannot write the trace {}", trace.string()),
+                        "give --trace a file in an existing, writable directory");
 }
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
@@ -89,11 +110,13 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 /// One run, from its options to its last checkpoint.
 class Training {
  public:
-  Training(const TrainOptions& options, TrainObserver& observer);
-  TrainSummary run(const std::atomic<bool>& stop);
+  Training(const TrainOptions& options, TrainObserver& observer, const std::atomic<bool>& stop);
+  TrainSummary run();
 
  private:
+  void on_stage(std::string_view stage, double share);
   void open_text();
+  void open_loaders(const std::vector<data::TokenShard>& shards);
   void load_state();
   void announce(double unigram_entropy);
   void commit_step();
@@ -107,6 +130,7 @@ class Training {
 
   TrainOptions options_;
   TrainObserver& observer_;
+  const std::atomic<bool>& stop_;
   Start start_;
   const Settings& settings_;
   std::shared_ptr<Device> device_;
@@ -132,9 +156,11 @@ class Training {
   std::chrono::steady_clock::time_point began_;
 };
 
-Training::Training(const TrainOptions& options, TrainObserver& observer)
+Training::Training(const TrainOptions& options, TrainObserver& observer,
+                   const std::atomic<bool>& stop)
     : options_(options),
       observer_(observer),
+      stop_(stop),
       start_(options.resume ? resume_start(options) : fresh_start(options)),
       settings_(start_.settings),
       device_(Device::open(options.device, {.threads = options.threads})),
@@ -158,6 +184,15 @@ Training::Training(const TrainOptions& options, TrainObserver& observer)
   for (const std::string& warning : start_.warnings) observer_.on_warning(warning);
 }
 
+/// Before the first step there is nothing to save, and `stop` ends the run where it is.
+void Training::on_stage(std::string_view stage, double share) {
+  observer_.on_stage(stage, share);
+  if (!stop_.load()) return;
+  throw Interrupted(start_.state ? fmt::format("stopped before the first step; {} is as it was",
+                                               options_.out.string())
+                                 : std::string("stopped before the first step; nothing was saved"));
+}
+
 void Training::open_text() {
   auto source = options_.resume ? TextSource::encoded_in(options_.out, settings_) : std::nullopt;
   const bool same_tokens = source.has_value();
@@ -167,26 +202,41 @@ void Training::open_text() {
 
   directory_ = std::make_unique<RunDirectory>(options_.out);
   saved_step_ = directory_->latest_step();
+  if (options_.trace) require_writable(*options_.trace);
+  const auto progress = [this](std::string_view stage, double share) { on_stage(stage, share); };
   if (source->is_text() && !tokenizer_) {
     if (start_.weights) {
       throw InvalidArgument(
           fmt::format("{} has no tokenizer to read text with", start_.weights->string()),
           "name token shards (.bin) instead");
     }
-    tokenizer_ = source->train_tokenizer(settings_, options_.threads, observer_);
+    tokenizer_ = source->train_tokenizer(settings_, options_.threads, progress);
   }
   const auto shards = source->shards(options_.out, settings_, tokenizer_ ? &*tokenizer_ : nullptr,
-                                     options_.threads, observer_);
+                                     options_.threads, progress);
   for (const data::TokenShard& shard : shards)
     text_tokens_ += static_cast<std::int64_t>(shard.tokens().size());
 
+  if (start_.state && (same_tokens || !source->is_text())) {
+    loader_state_ = start_.state->loader;
+  } else if (start_.state) {
+    start_.warnings.emplace_back("the text was encoded anew and is read from its beginning");
+  }
+  try {
+    open_loaders(shards);
+  } catch (const InvalidArgument&) {
+    if (!start_.state) TextSource::discard(options_.out);
+    throw;
+  }
+}
+
+void Training::open_loaders(const std::vector<data::TokenShard>& shards) {
   data::LoaderOptions loading;
   loading.batch = settings_.shape.batch;
   loading.seq = settings_.shape.seq;
   loading.seed = settings_.seed;
   loading.validation_fraction = kValidationShare;
   loading.vocab = start_.config.vocab_size;
-  if (start_.state && (same_tokens || !source->is_text())) loader_state_ = start_.state->loader;
   loader_ =
       std::make_unique<data::Loader>(shards, data::Loader::Split::train, loading, loader_state_);
   data::Loader held_out(shards, data::Loader::Split::validation, loading);
@@ -206,6 +256,7 @@ void Training::announce(double unigram_entropy) {
   plan.tokens = text_tokens_;
   plan.start_step = start_.state ? start_.state->step : 0;
   plan.steps = settings_.steps;
+  plan.minutes = settings_.minutes;
   plan.state_bytes = Optimizer::training_bytes(gpt_->parameters().size(), settings_.dtype);
   plan.activation_bytes = plan_->arena_bytes();
   plan.activation_bytes_unshared = plan_->total_bytes();
@@ -216,15 +267,15 @@ void Training::announce(double unigram_entropy) {
 
 void Training::load_state() {
   log_ = std::make_unique<MetricsLog>(options_.out / "metrics.jsonl",
-                                      start_.state ? start_.state->step : 0);
+                                      start_.state ? start_.state->step : -1);
   reporter_ = std::make_unique<StepReporter>(queue_, *log_, observer_, settings_.shape.tokens());
   if (start_.weights) {
     load_weights(queue_, *gpt_, *start_.weights);
   } else {
-    initialise_weights(queue_, *gpt_, settings_.seed);
+    initialize_weights(queue_, *gpt_, settings_.seed);
   }
   if (!start_.state) {
-    initialise_optimizer(queue_, *optimizer_);
+    initialize_optimizer(queue_, *optimizer_);
     return;
   }
   const TrainerState& state = *start_.state;
@@ -298,6 +349,7 @@ void Training::save_checkpoint() {
                            folder);
   });
   saved_step_ = step_;
+  reporter_->begin();  // nothing is in flight, and a checkpoint's time is no step's
   observer_.on_checkpoint(step_, options_.out);
 }
 
@@ -312,19 +364,19 @@ void Training::require_finite() const {
               "lower --lr, lengthen --warmup, or look for broken text");
 }
 
-TrainSummary Training::run(const std::atomic<bool>& stop) {
+TrainSummary Training::run() {
   if (options_.trace) queue_.timeline().start_trace();
   const Usage before = queue_.usage();
   began_ = std::chrono::steady_clock::now();
   reporter_->begin();
   queue_.begin_step(step_);  // the first evaluation is one group of work, not many
   evaluate();
-  while (!finished() && !stop.load() && !reporter_->diverged()) {
+  while (!finished() && !stop_.load() && !reporter_->diverged()) {
     commit_step();
     if (due(options_.eval_every)) evaluate();
     if (due(options_.save_every)) save_checkpoint();
   }
-  const bool interrupted = stop.load();
+  const bool interrupted = stop_.load();
   if (!interrupted && !due(options_.eval_every)) evaluate();
   queue_.wait_idle(WaitReason::shutdown);
   const TrainSummary result = summary(before, interrupted);
@@ -358,7 +410,7 @@ TrainSummary Training::summary(const Usage& before, bool interrupted) {
 
 TrainSummary train(const TrainOptions& options, TrainObserver& observer,
                    const std::atomic<bool>& stop) {
-  return Training(options, observer).run(stop);
+  return Training(options, observer, stop).run();
 }
 
 }  // namespace cajal::train

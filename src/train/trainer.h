@@ -12,6 +12,7 @@
 
 #include "cajal/command_queue.h"
 #include "cajal/dtype.h"
+#include "cajal/error.h"
 #include "data/corpus.h"
 #include "train/schedule.h"
 
@@ -59,7 +60,7 @@ struct StepReport {
   double learning_rate = 0.0;
   double tokens_per_s = 0.0;
   double device_busy = 0.0;
-  std::int64_t host_waits = 0;
+  std::int64_t host_waits = 0;  ///< Since the step before; those of checkpoints are in the summary.
   double host_blocked_ms = 0.0;
   std::int64_t skipped = 0;  ///< Updates skipped so far for a non-finite gradient.
 };
@@ -80,6 +81,7 @@ struct RunPlan {
   std::int64_t tokens = 0;           ///< In the training text, 0 unknown.
   std::int64_t start_step = 0;       ///< Over 0 when resumed.
   std::int64_t steps = 0;            ///< 0 when bounded by time.
+  double minutes = 0.0;              ///< 0 when bounded by steps.
   std::size_t state_bytes = 0;       ///< Parameters, gradients, moments.
   std::size_t activation_bytes = 0;  ///< Planned, with reuse.
   std::size_t activation_bytes_unshared = 0;
@@ -118,9 +120,15 @@ struct TrainSummary {
   bool interrupted = false;  ///< `stop` became true; the checkpoint is that of last_step.
 };
 
+/// `stop` became true before the first step: there was nothing to save, and nothing is left behind.
+class Interrupted : public Error {
+ public:
+  using Error::Error;
+};
+
 /// Trains to the end, or until `stop` is true (set by a signal handler), and leaves a whole
 /// checkpoint in options.out. Throws InvalidArgument before anything is written when the options
-/// cannot be; Error when the run fails, with the last good checkpoint in place.
+/// cannot be; Interrupted; Error when the run fails, with the last good checkpoint in place.
 TrainSummary train(const TrainOptions& options, TrainObserver& observer,
                    const std::atomic<bool>& stop);
 

@@ -1,12 +1,10 @@
 #include "train/trainer_state.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <cmath>
 #include <limits>
 #include <set>
-#include <vector>
 
 #include "cajal/error.h"
 #include "train/durable_file.h"
@@ -161,25 +159,6 @@ void save_trainer_state(const TrainerState& state, const std::filesystem::path& 
 TrainerState load_trainer_state(const std::filesystem::path& directory) {
   const std::filesystem::path file = directory / kFileName;
   return trainer_state_from_json(read_file(file), file.string());
-}
-
-void require_same_options(const TrainerState& saved, const json& options) {
-  std::vector<std::string> differences;
-  const auto compare = [&](const std::string& name) {
-    const json before = saved.options.value(name, json());
-    const json now = options.value(name, json());
-    if (before != now) {
-      differences.push_back(fmt::format("--{} was {} and is {}", name, before.dump(), now.dump()));
-    }
-  };
-  std::set<std::string> names;
-  for (const auto& [name, value] : saved.options.items()) names.insert(name);
-  for (const auto& [name, value] : options.items()) names.insert(name);
-  for (const std::string& name : names) compare(name);
-  if (differences.empty()) return;
-  throw InvalidArgument(
-      fmt::format("the run to be resumed had other options: {}", fmt::join(differences, ", ")),
-      "give the same ones, or choose another --out without --resume");
 }
 
 }  // namespace cajal::train

@@ -36,8 +36,4 @@ TrainerState trainer_state_from_json(std::string_view text, const std::string& s
 void save_trainer_state(const TrainerState& state, const std::filesystem::path& directory);
 TrainerState load_trainer_state(const std::filesystem::path& directory);
 
-/// Throws InvalidArgument naming every option that differs from the run to be resumed, with both
-/// values.
-void require_same_options(const TrainerState& saved, const nlohmann::json& options);
-
 }  // namespace cajal::train

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "cajal/error.h"
 #include "train/durable_file.h"
@@ -17,6 +18,19 @@ constexpr const char* kTokensFolder = "tokens";
 constexpr const char* kSourceFile = "source.json";
 
 bool is_shard(const std::string& path) { return fs::path(path).extension() == ".bin"; }
+
+/// Reads the header, so that a wrong file is refused before the run begins.
+void require_shard(const fs::path& path) try {
+  if (!fs::exists(path)) {
+    throw InvalidArgument(fmt::format("{} does not exist", path.string()),
+                          "name token shards (.bin), text files or directories");
+  }
+  data::TokenShard{path};
+} catch (const InvalidArgument&) {
+  throw;
+} catch (const Error& error) {
+  throw InvalidArgument(error.what());
+}
 
 std::vector<fs::path> shard_files_in(const fs::path& folder) {
   std::vector<fs::path> files;
@@ -43,8 +57,7 @@ TextSource TextSource::open(const Settings& settings) {
   }
   std::vector<fs::path> paths(settings.data.begin(), settings.data.end());
   if (shards != 0) {
-    for (const fs::path& path : paths)
-      data::TokenShard{path};  // throws here, before the run begins
+    for (const fs::path& path : paths) require_shard(path);
     source.shard_files_ = std::move(paths);
   } else {
     source.corpus_ = data::Corpus::open(paths.empty() ? data::Corpus::default_paths() : paths);
@@ -62,28 +75,33 @@ std::optional<TextSource> TextSource::encoded_in(const fs::path& run, const Sett
 }
 
 data::Tokenizer TextSource::train_tokenizer(const Settings& settings, int threads,
-                                            TrainObserver& observer) const {
+                                            const StageProgress& progress) const {
   data::BpeOptions options;
   options.vocab_size = static_cast<int>(settings.vocab_size);
   options.threads = threads;
-  options.progress = [&](double share) { observer.on_stage("tokenizer", share); };
+  options.progress = [&](double share) { progress("tokenizer", share); };
   return data::Tokenizer::train(*corpus_, options);
 }
 
 std::vector<data::TokenShard> TextSource::shards(const fs::path& run, const Settings& settings,
                                                  const data::Tokenizer* tokenizer, int threads,
-                                                 TrainObserver& observer) const {
+                                                 const StageProgress& progress) const {
   std::vector<fs::path> files = shard_files_;
   if (corpus_) {
+    data::EncodeOptions options;
+    options.threads = threads;
+    options.progress = [&](double share) { progress("encoding", share); };
     const fs::path folder = run / kTokensFolder;
     const fs::path temporary = temporary_name(folder);
     fs::remove_all(temporary);
-    fs::create_directories(temporary);
-    data::EncodeOptions options;
-    options.threads = threads;
-    options.progress = [&](double share) { observer.on_stage("encoding", share); };
-    data::write_shards(*corpus_, *tokenizer, temporary, options);
-    write_file_atomically(temporary / kSourceFile, source_description(settings));
+    try {
+      data::write_shards(*corpus_, *tokenizer, temporary, options);
+      write_file_atomically(temporary / kSourceFile, source_description(settings));
+    } catch (...) {
+      std::error_code ignored;
+      fs::remove_all(temporary, ignored);
+      throw;
+    }
     fs::remove_all(folder);
     fs::rename(temporary, folder);
     files = shard_files_in(folder);
@@ -92,6 +110,11 @@ std::vector<data::TokenShard> TextSource::shards(const fs::path& run, const Sett
   shards.reserve(files.size());
   for (const fs::path& file : files) shards.emplace_back(file);
   return shards;
+}
+
+void TextSource::discard(const fs::path& run) {
+  std::error_code ignored;
+  fs::remove_all(run / kTokensFolder, ignored);
 }
 
 }  // namespace cajal::train

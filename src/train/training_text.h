@@ -2,21 +2,26 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "data/corpus.h"
 #include "data/token_shard.h"
 #include "data/tokenizer.h"
 #include "train/settings.h"
-#include "train/trainer.h"
 
 namespace cajal::train {
+
+/// Told what is being done and how much of it is done, on the calling thread. What it throws ends
+/// the work and comes out of the call.
+using StageProgress = std::function<void(std::string_view stage, double share)>;
 
 /// Where tokens come from, checked before anything is written.
 class TextSource {
  public:
-  /// Opens the corpus, or recognises `settings.data` as .bin shards. Throws InvalidArgument for
+  /// Opens the corpus, or recognizes `settings.data` as .bin shards. Throws InvalidArgument for
   /// paths that are missing, hold no text, or mix text and shards.
   static TextSource open(const Settings& settings);
 
@@ -29,12 +34,15 @@ class TextSource {
 
   /// Trains a tokenizer on the text.
   data::Tokenizer train_tokenizer(const Settings& settings, int threads,
-                                  TrainObserver& observer) const;
+                                  const StageProgress& progress) const;
 
   /// The shards; text is first encoded into `run`/tokens, whole or not at all.
   std::vector<data::TokenShard> shards(const std::filesystem::path& run, const Settings& settings,
                                        const data::Tokenizer* tokenizer, int threads,
-                                       TrainObserver& observer) const;
+                                       const StageProgress& progress) const;
+
+  /// Removes what shards() has encoded into `run`.
+  static void discard(const std::filesystem::path& run);
 
  private:
   std::optional<data::Corpus> corpus_;

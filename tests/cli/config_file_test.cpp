@@ -93,6 +93,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Broken{"resume = true\ninit = 'x'\n", "2", "remove one"},
                       Broken{"[train]\nsteps = 3\n", "1", "'train'"},
                       Broken{"seed = 1979-05-27\n", "1", "'seed'"},
+                      Broken{"config = 'other.toml'\n", "1", "unknown key 'config'"},
                       Broken{"steps = \n", "1", "TOML"},
                       Broken{"steps = 1\nsteps = 2\n", "2", "TOML"}));
 

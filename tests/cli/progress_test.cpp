@@ -15,7 +15,7 @@ using ::testing::Not;
 using ::testing::StartsWith;
 using namespace std::chrono_literals;
 
-std::string without_colour(const std::string& line) {
+std::string without_color(const std::string& line) {
   return std::regex_replace(line, std::regex("\x1b\\[[0-9;]*m"), "");
 }
 
@@ -56,12 +56,12 @@ ProgressView not_a_number() {
 TEST(Progress, NeverWiderThanAsked) {
   for (const ProgressView& view : {usual(), wide(), not_a_number()}) {
     for (int width = 0; width <= 200; ++width) {
-      for (const bool colour : {false, true}) {
-        const std::string line = without_colour(render_progress(view, width, colour));
+      for (const bool color : {false, true}) {
+        const std::string line = without_color(render_progress(view, width, color));
         EXPECT_LE(line.size(), static_cast<std::size_t>(width)) << line;
         EXPECT_THAT(line, Not(HasSubstr("\n")));
         const std::string stage =
-            without_colour(render_stage("tokenizer", view.share, width, colour));
+            without_color(render_stage("tokenizer", view.share, width, color));
         EXPECT_LE(stage.size(), static_cast<std::size_t>(width)) << stage;
       }
     }
@@ -80,7 +80,7 @@ TEST(Progress, WhatMattersLeastGoesFirst) {
   EXPECT_EQ(render_progress(usual(), 14, false), "step 1234/5000");
 }
 
-TEST(Progress, ColourOnlyWhenAllowed) {
+TEST(Progress, ColorOnlyWhenAllowed) {
   EXPECT_THAT(render_progress(usual(), 120, false), Not(HasSubstr("\x1b")));
   EXPECT_THAT(render_progress(usual(), 120, true), HasSubstr("\x1b[32m"));
 }

@@ -34,6 +34,22 @@ TEST(Signals, TheFirstAsksTheRunToStop) {
   }
 }
 
+TEST(Signals, AStopBeforeTheFirstStepIsOneLine) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    Engine engine;
+    engine.train = [signal](const auto&, train::TrainObserver& observer,
+                            const auto&) -> train::TrainSummary {
+      observer.on_stage("encoding", 0.5);
+      std::raise(signal);
+      throw train::Interrupted("stopped before the first step; nothing was saved");
+    };
+    const Outcome outcome = run_cajal({"train"}, engine);
+    EXPECT_EQ(outcome.code, 128 + signal);
+    EXPECT_EQ(outcome.out, "encoding\n");
+    EXPECT_EQ(outcome.err, "cajal: stopped before the first step; nothing was saved\n");
+  }
+}
+
 TEST(SignalsDeathTest, TheSecondEndsAtOnce) {
   ::testing::GTEST_FLAG(death_test_style) = "threadsafe";
   bool stopped = false;

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -79,9 +80,9 @@ TEST(TrainOutput, NoColorIsRespected) {
   ::setenv("NO_COLOR", "1", 1);
   const std::string plain = run_cajal_on_terminal({"train"}, scripted_engine(script), 100).out;
   ::unsetenv("NO_COLOR");
-  const std::string coloured = run_cajal_on_terminal({"train"}, scripted_engine(script), 100).out;
+  const std::string colored = run_cajal_on_terminal({"train"}, scripted_engine(script), 100).out;
   EXPECT_THAT(plain, Not(HasSubstr("\x1b[32m")));
-  EXPECT_THAT(coloured, HasSubstr("\x1b[32m"));
+  EXPECT_THAT(colored, HasSubstr("\x1b[32m"));
 }
 
 TEST(TrainOutput, AFailureTakesTheLiveLineAwayFirst) {
@@ -96,6 +97,30 @@ TEST(TrainOutput, AFailureTakesTheLiveLineAwayFirst) {
   EXPECT_EQ(outcome.code, 1);
   EXPECT_EQ(outcome.err, "cajal: error: it broke; mend it\n");
   EXPECT_TRUE(outcome.out.ends_with("\x1b[J\r")) << outcome.out;
+}
+
+TEST(TrainOutput, WarningsOfTheLibrariesGoToStandardError) {
+  Engine engine;
+  engine.train = [](const auto&, const auto&, const auto&) {
+    spdlog::warn("skipped 2 files");
+    return train::TrainSummary{};
+  };
+  const Outcome outcome = run_cajal({"train"}, engine);
+  EXPECT_TRUE(outcome.err.starts_with("cajal: warning: skipped 2 files\n")) << outcome.err;
+  EXPECT_THAT(outcome.out, Not(HasSubstr("skipped 2")));
+}
+
+TEST(TrainOutput, ARunWithNothingLeftToDoSaysSo) {
+  Engine engine;
+  engine.train = [](const auto&, const auto&, const auto&) {
+    train::TrainSummary summary;
+    summary.last_step = 12;
+    return summary;
+  };
+  const Outcome outcome = run_cajal({"train", "--resume"}, engine);
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("already has 12 steps; a larger --steps"));
+  EXPECT_THAT(outcome.out, Not(HasSubstr("0.0000")));
 }
 
 TEST(TrainOutput, AClosedPipeStopsTheRunQuietly) {

@@ -28,15 +28,15 @@ TEST(Permutation, ShufflesByItsKey) {
   const Permutation two(10'000, 2);
   int same = 0;
   int fixed = 0;
-  int neighbours = 0;
+  int neighbors = 0;
   for (std::int64_t i = 0; i < 9'999; ++i) {
     same += one(i) == two(i) ? 1 : 0;
     fixed += one(i) == i ? 1 : 0;
-    neighbours += std::abs(one(i) - one(i + 1)) < 10 ? 1 : 0;
+    neighbors += std::abs(one(i) - one(i + 1)) < 10 ? 1 : 0;
   }
   EXPECT_LT(same, 15);
   EXPECT_LT(fixed, 15);
-  EXPECT_LT(neighbours, 60) << "18 expected of a random order";
+  EXPECT_LT(neighbors, 60) << "18 expected of a random order";
 }
 
 TEST(Windows, CoverEachShardWithoutCrossingIntoTheNext) {

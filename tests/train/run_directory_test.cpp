@@ -35,6 +35,35 @@ TEST(RunDirectory, StartsWithoutCheckpoint) {
   EXPECT_THROW(directory.latest(), Error);
 }
 
+TEST(RunDirectory, GoesAgainWhenNothingWasPutIntoIt) {
+  const TemporaryDirectory temporary;
+  { const RunDirectory directory(temporary / "deep/er/run"); }
+  EXPECT_FALSE(fs::exists(temporary / "deep"));
+  fs::create_directories(temporary / "mine");
+  { const RunDirectory directory(temporary / "mine"); }
+  EXPECT_TRUE(fs::exists(temporary / "mine"));
+  {
+    const RunDirectory directory(temporary / "runs/a");
+    put(temporary / "runs/a/notes.txt", "mine");
+  }
+  EXPECT_TRUE(fs::exists(temporary / "runs/a/notes.txt"));
+}
+
+TEST(RunDirectory, FindsWhatItWouldOpen) {
+  const TemporaryDirectory temporary;
+  EXPECT_EQ(RunDirectory::find(temporary / "none"), std::nullopt);
+  EXPECT_EQ(RunDirectory::find(temporary.path()), std::nullopt);
+  {
+    RunDirectory directory(temporary.path());
+    publish(directory, 3, 2);
+    publish(directory, 4, 2);
+  }
+  EXPECT_EQ(RunDirectory::find(temporary / ""), temporary / "checkpoint-4");
+  fs::remove(temporary / "latest");
+  EXPECT_EQ(RunDirectory::find(temporary.path()), temporary / "checkpoint-4");
+  EXPECT_FALSE(fs::exists(temporary / "latest"));
+}
+
 TEST(RunDirectory, OpensAsAModelItself) {
   const TemporaryDirectory temporary;
   RunDirectory directory(temporary / "run");

@@ -84,6 +84,68 @@ TEST_F(Trainer, ResumeContinuesToTheBit) {
   expect_same_weights("straight", "halves");
 }
 
+TEST_F(Trainer, StoppedBeforeTheFirstStepLeavesNothing) {
+  for (const char* stage : {"tokenizer", "encoding"}) {
+    Recorder recorder;
+    recorder.stop_in = stage;
+    EXPECT_THAT(message_of<train::Interrupted>([&] { run(options("deep/er/run"), recorder); }),
+                HasSubstr("nothing was saved"));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "deep")) << stage;
+    EXPECT_TRUE(recorder.steps.empty());
+  }
+}
+
+TEST_F(Trainer, AResumeStoppedBeforeItsFirstStepKeepsTheCheckpoint) {
+  run(options("run"));
+  const std::string before = contents(folder_ / "run/model.safetensors");
+  std::filesystem::remove_all(folder_ / "run/tokens");
+  train::TrainOptions rest;
+  rest.resume = true;
+  rest.out = folder_ / "run";
+  rest.steps = 12;
+  rest.threads = 2;
+  Recorder stopped;
+  stopped.stop_in = "encoding";
+  EXPECT_THAT(message_of<train::Interrupted>([&] { run(rest, stopped); }), HasSubstr("as it was"));
+  EXPECT_TRUE(before == contents(folder_ / "run/model.safetensors"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/.tmp-tokens"));
+
+  Recorder again;
+  EXPECT_EQ(run(rest, again).last_step, 12);
+  EXPECT_THAT(again.warnings, ::testing::Contains(HasSubstr("encoded anew")));
+}
+
+TEST_F(Trainer, ALostLinkIsNoLostRun) {
+  run(options("run"));
+  std::filesystem::remove(folder_ / "run/latest");
+  EXPECT_THAT(message_of<InvalidArgument>([&] { run(options("run")); }), HasSubstr("--resume"));
+  train::TrainOptions rest;
+  rest.resume = true;
+  rest.out = folder_ / "run";
+  rest.steps = 10;
+  rest.threads = 2;
+  EXPECT_EQ(run(rest).steps, 2);
+}
+
+TEST_F(Trainer, StepsReportNoWaitsOfCheckpointsOrEvaluations) {
+  auto o = options("run");
+  o.steps = 24;
+  o.save_every = 2;
+  o.eval_every = 3;
+  Recorder recorder;
+  run(o, recorder);
+  std::int64_t waits = 0;
+  for (const auto& step : recorder.steps) waits += step.host_waits;
+  EXPECT_LE(waits, 24);
+}
+
+TEST_F(Trainer, ARunBegunAgainHasNoMetricsOfTheOldOne) {
+  std::filesystem::create_directories(folder_ / "run");
+  std::ofstream(folder_ / "run/metrics.jsonl") << "{\"step\":0,\"val_loss\":123.5}\n";
+  run(options("run"));
+  EXPECT_THAT(contents(folder_ / "run/metrics.jsonl"), ::testing::Not(HasSubstr("123.5")));
+}
+
 TEST_F(Trainer, WaitsDoNotGrowWithAccumulation) {
   for (const std::int64_t accumulate : {1, 4}) {
     auto o = options("accumulate-" + std::to_string(accumulate));
@@ -206,6 +268,12 @@ TEST_F(Trainer, ImpossibleOptionsSayWhatToDoAndWriteNothing) {
   refused([](auto& o) { o.device = "cuda:0"; }, "cuda");
   refused([&](auto& o) { o.data = {folder_ / "missing.txt"}; }, "missing.txt");
   refused([&](auto& o) { o.init = folder_ / "missing"; }, "missing");
+  refused([&](auto& o) { o.data = {folder_ / "missing.bin"}; }, "missing.bin does not exist");
+  refused([&](auto& o) { o.trace = folder_ / "none/trace.json"; }, "--trace");
+  std::ofstream(folder_ / "noise.bin") << std::string(4096, '?');
+  refused([&](auto& o) { o.data = {folder_ / "noise.bin"}; }, "not a token shard");
+  std::ofstream(folder_ / "word.txt") << "hello\n";
+  refused([&](auto& o) { o.data = {folder_ / "word.txt"}; }, "too short");
 }
 
 TEST_F(Trainer, RefusesToOverwriteARun) {

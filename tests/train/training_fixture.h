@@ -54,9 +54,12 @@ inline void write_text(const std::filesystem::path& file, int sentences) {
   }
 }
 
-/// Records what a run reports; can ask it to stop once a step has been reported.
+/// Records what a run reports; can ask it to stop once a step has been reported, or in a stage.
 class Recorder : public train::TrainObserver {
  public:
+  void on_stage(std::string_view stage, double) override {
+    if (stage == stop_in) stop = true;
+  }
   void on_warning(std::string_view line) override { warnings.emplace_back(line); }
   void on_plan(const train::RunPlan& plan_) override { plan = plan_; }
   void on_step(const train::StepReport& report) override {
@@ -75,6 +78,7 @@ class Recorder : public train::TrainObserver {
   }
 
   std::int64_t stop_at = std::int64_t{1} << 40;
+  std::string stop_in;
   std::atomic<bool> stop{false};
   train::RunPlan plan;
   std::vector<std::string> warnings;
