@@ -94,9 +94,10 @@ class BatchMaker {
     const auto tokens = windows_.tokens(window);
     const std::uint16_t largest = *std::max_element(tokens.begin(), tokens.end());
     if (options_.vocab > 0 && largest >= options_.vocab) {
-      throw Error(fmt::format("{} holds the token {}, the vocabulary has {}",
-                              windows_.shard(window).file().string(), largest, options_.vocab),
-                  "use shards and tokenizer that were made together");
+      throw Error(
+          fmt::format("{} holds the token {}, the vocabulary has {}",
+                      windows_.shard(window).file().string(), largest, options_.vocab),
+          "use shards and tokenizer that were made together; llm.c's need --vocab-size 50257");
     }
     batch.tokens.insert(batch.tokens.end(), tokens.begin(), tokens.end() - 1);
     batch.targets.insert(batch.targets.end(), tokens.begin() + 1, tokens.end());

@@ -27,7 +27,7 @@ void for_each_target(const Windows& windows, std::int64_t count, std::int64_t se
 
 [[noreturn]] void refuse(std::uint16_t token, std::int64_t vocab) {
   throw Error(fmt::format("the shards hold the token {}, the vocabulary has {}", token, vocab),
-              "use shards and tokenizer that were made together");
+              "use shards and tokenizer that were made together; llm.c's need --vocab-size 50257");
 }
 
 /// Of `held_out` counts under the frequencies of `trained` counts, each plus one.
