@@ -1,6 +1,7 @@
 // A recorded list of operations that a queue executes, once or many times.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -88,6 +89,7 @@ class CommandBuffer {
 
  private:
   friend class CommandQueue;
+  friend class MemoryPlan;
   void require_recording(std::string_view call) const;
 
   std::shared_ptr<Device> device_;
@@ -95,6 +97,7 @@ class CommandBuffer {
   std::vector<Command> commands_;
   std::vector<CompletedHandler> handlers_;
   Clock recorded_at_ = 0;
+  std::size_t planned_commands_ = 0;  // The first ones, which a bound MemoryPlan knows.
   bool committed_ = false;
 };
 

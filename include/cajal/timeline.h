@@ -34,7 +34,7 @@ struct WaitCount {
 /// Totals up to a moment. The difference of two is the usage between them.
 struct Usage {
   Clock at = 0;                  ///< The moment; in a difference the time between the two.
-  std::int64_t busy_ns = 0;      ///< Device was executing.
+  std::int64_t busy_ns = 0;      ///< Device was executing what has completed.
   std::int64_t submissions = 0;  ///< Completed.
   std::array<WaitCount, kWaitReasons> waits{};
 

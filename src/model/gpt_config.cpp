@@ -13,6 +13,8 @@ namespace {
 using nlohmann::json;
 
 constexpr std::int64_t kLargestDimension = std::int64_t{1} << 24;
+constexpr std::int64_t kMostLayers = 4096;
+constexpr double kMostParameters = 1e13;  // Counts and sizes in bytes stay far from overflow.
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -21,7 +23,8 @@ std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
 std::int64_t positive(const json& object, const char* field, const std::string& source) {
   const auto found = object.find(field);
   if (found == object.end()) {
-    throw Error(fmt::format("{}: \"{}\" is missing", source, field));
+    throw Error(fmt::format("{}: \"{}\" is missing", source, field),
+                "use a config.json of a GPT-2 model");
   }
   if (!found->is_number_integer() || *found < 1 || *found > kLargestDimension) {
     throw Error(fmt::format("{}: \"{}\" must be a whole number from 1 to {}", source, field,
@@ -67,22 +70,33 @@ void require_same_arithmetic(const json& object, const std::string& source) {
 }  // namespace
 
 void GptConfig::validate() const {
-  const auto require_positive = [](std::int64_t value, std::string_view field) {
-    if (value < 1 || value > kLargestDimension) {
+  const auto require_within = [](std::int64_t value, std::string_view field, std::int64_t most) {
+    if (value < 1 || value > most) {
       throw InvalidArgument(fmt::format("model: {} is {}", field, value),
-                            fmt::format("choose 1 to {}", kLargestDimension));
+                            fmt::format("choose 1 to {}", most));
     }
+  };
+  const auto require_positive = [&](std::int64_t value, std::string_view field) {
+    require_within(value, field, kLargestDimension);
   };
   require_positive(vocab_size, "vocab_size");
   require_positive(n_positions, "n_positions");
   require_positive(n_embd, "n_embd");
-  require_positive(n_layer, "n_layer");
+  require_within(n_layer, "n_layer", kMostLayers);
   require_positive(n_head, "n_head");
   require_positive(n_inner, "n_inner");
   if (n_embd % n_head != 0) {
     throw InvalidArgument(
         fmt::format("model: {} heads do not divide a width of {}", n_head, n_embd),
-        fmt::format("choose n_head so that n_embd is a multiple of it"));
+        "choose n_head so that n_embd is a multiple of it");
+  }
+  const auto width = static_cast<double>(n_embd);
+  const double matrices =
+      width * (static_cast<double>(vocab_size) + static_cast<double>(n_positions)) +
+      static_cast<double>(n_layer) * width * (4.0 * width + 2.0 * static_cast<double>(n_inner));
+  if (matrices > kMostParameters) {
+    throw InvalidArgument(fmt::format("model: {:.1e} parameters", matrices),
+                          "choose a smaller n_embd, n_inner or n_layer");
   }
 }
 

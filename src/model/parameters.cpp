@@ -31,7 +31,7 @@ Tensor view(const Tensor& arena, std::int64_t offset, const Shape& shape) {
   return {arena.buffer.slice(first, bytes), arena.dtype, shape};
 }
 
-/// Normal numbers by Box and Muller, so that the values are the same on every platform's library.
+/// Normal numbers by Box and Muller: std::normal_distribution differs from library to library.
 void fill_normal(float* values, std::int64_t count, float deviation, std::uint64_t seed,
                  std::uint32_t stream) {
   const auto uniform = [](std::uint32_t word) {

@@ -47,7 +47,8 @@ enum class Purpose : std::uint8_t {
 /// parameter starts at a multiple of 64 bytes; the gap before it stays 0 for ever.
 class Parameters {
  public:
-  /// Allocates; weights are uninitialised until initialise() or a checkpoint fills them.
+  /// Allocates; weights are uninitialised until initial_values() or a checkpoint's are written to
+  /// them.
   Parameters(Device& device, std::vector<ParameterSpec> specs, DType compute_dtype,
              Purpose purpose);
 
@@ -66,7 +67,7 @@ class Parameters {
   /// 0.
   std::vector<float> initial_values(std::uint64_t seed) const;
 
-  /// Bytes that a model of these parameters needs in each arena kind.
+  /// Elements of an arena for these parameters, padding included.
   static std::int64_t arena_elements(const std::vector<ParameterSpec>& specs);
 
  private:

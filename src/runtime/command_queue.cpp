@@ -55,13 +55,23 @@ struct CommandQueue::State {
 
 namespace {
 
-void require_memory(const CommandBuffer& buffer) {
-  for (const Command& command : buffer.commands()) {
+/// Planned memory is shared by what the plan knew: a command that it did not would overwrite what
+/// others still need.
+void require_memory(const CommandBuffer& buffer, std::size_t planned_commands) {
+  for (std::size_t i = 0; i < buffer.commands().size(); ++i) {
+    const Command& command = buffer.commands()[i];
     for (const BufferUse& use : command.uses) {
-      if (use.buffer.storage()->bound()) continue;
-      throw Error(fmt::format("'{}' of '{}' uses buffer '{}', which has no memory yet",
-                              command.operation, buffer.label(), use.buffer.label()),
-                  "bind its memory plan before the first commit");
+      const Storage& storage = *use.buffer.storage();
+      if (!storage.bound()) {
+        throw Error(fmt::format("'{}' of '{}' uses buffer '{}', which has no memory yet",
+                                command.operation, buffer.label(), use.buffer.label()),
+                    "bind its memory plan before the first commit");
+      }
+      if (storage.planned() && i >= planned_commands) {
+        throw Error(fmt::format("'{}' of '{}' uses buffer '{}' and is not in its memory plan",
+                                command.operation, buffer.label(), use.buffer.label()),
+                    "record everything first, then plan all of it at once");
+      }
     }
   }
 }
@@ -77,7 +87,8 @@ void require_transferable(const Buffer& device_side, const HostBlock* host_side)
   }
   if (host_side->size < device_side.size()) {
     throw InvalidArgument(fmt::format("a host block of {} bytes is too small for buffer '{}' of {}",
-                                      host_side->size, device_side.label(), device_side.size()));
+                                      host_side->size, device_side.label(), device_side.size()),
+                          "take one of that size from Device::staging");
   }
 }
 
@@ -201,7 +212,7 @@ Ticket CommandQueue::commit(const std::shared_ptr<CommandBuffer>& buffer, Submis
     throw InvalidArgument(
         fmt::format("command buffer '{}' was recorded for another device", buffer->label()));
   }
-  if (!buffer->committed_) require_memory(*buffer);
+  if (!buffer->committed_) require_memory(*buffer, buffer->planned_commands_);
   require_transferable(submission);
   buffer->committed_ = true;
   if (!state.in_step) state.make_room();
@@ -217,6 +228,7 @@ Ticket CommandQueue::commit(const std::shared_ptr<CommandBuffer>& buffer, Submis
 }
 
 void CommandQueue::wait(Ticket ticket, WaitReason reason) {
+  state_->require_host_side("wait");
   if (ticket > state_->last) {
     throw InvalidArgument(fmt::format("wait for ticket {}, which was never committed", ticket));
   }
@@ -224,7 +236,10 @@ void CommandQueue::wait(Ticket ticket, WaitReason reason) {
   state_->failure.raise();
 }
 
-void CommandQueue::wait_idle(WaitReason reason) { wait(state_->last, reason); }
+void CommandQueue::wait_idle(WaitReason reason) {
+  state_->require_host_side("wait_idle");
+  wait(state_->last, reason);
+}
 
 bool CommandQueue::completed(Ticket ticket) const { return state_->finished(ticket); }
 

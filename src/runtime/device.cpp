@@ -1,6 +1,7 @@
 #include "cajal/device.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -78,7 +79,8 @@ std::shared_ptr<Device> Device::open(std::string_view name, DeviceOptions option
   if (wanted == "cuda" || wanted == "metal") {
     throw InvalidArgument(fmt::format("this build has no {} backend", wanted), "use --device cpu");
   }
-  throw InvalidArgument(fmt::format("there is no device '{}'", name), "this build has: cpu");
+  throw InvalidArgument(fmt::format("there is no device '{}'", name),
+                        fmt::format("this build has: {}", fmt::join(backends(), ", ")));
 }
 
 std::vector<std::string> Device::backends() {
@@ -126,7 +128,8 @@ std::shared_ptr<HostBlock> Device::staging(std::size_t bytes) {
     entry = std::make_unique<StagingPool::Entry>();
     entry->memory = allocate_host(capacity);
     if (!entry->memory)
-      throw Error(fmt::format("no host memory for a transfer of {} bytes", bytes));
+      throw Error(fmt::format("no host memory for a transfer of {} bytes", bytes),
+                  "use a smaller batch or model");
     entry->capacity = capacity;
   }
   entry->block = {entry->memory.get(), bytes};

@@ -22,8 +22,16 @@ constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + kPlaceAlignment - 1) / kPlaceAlignment * kPlaceAlignment;
 }
 
-bool to_be_planned(const Buffer& buffer) {
-  return buffer.storage()->planned() && !buffer.storage()->bound();
+bool to_be_planned(const Buffer& buffer) { return buffer.storage()->planned(); }
+
+/// The place that another plan chose is free only in the recordings which that plan knew.
+void require_unplanned(const Command& command, const CommandBuffer& recorded) {
+  for (const BufferUse& use : command.uses) {
+    if (!to_be_planned(use.buffer) || !use.buffer.storage()->bound()) continue;
+    throw Error(fmt::format("'{}' of '{}' uses buffer '{}', which another memory plan has placed",
+                            command.operation, recorded.label(), use.buffer.label()),
+                "give all recordings that share it to one plan");
+  }
 }
 
 /// What each buffer holds while one command buffer runs. Other work has used its place since, so it
@@ -86,6 +94,9 @@ std::size_t best_fit(std::vector<Block> taken, std::size_t bytes) {
 
 MemoryPlan::MemoryPlan(const std::vector<std::shared_ptr<CommandBuffer>>& recorded)
     : placements_(find_lifetimes(recorded)) {
+  for (const auto& commands : recorded) {
+    recordings_.push_back({commands, commands->commands().size()});
+  }
   place_all();
 }
 
@@ -106,6 +117,7 @@ std::vector<MemoryPlan::Placement> MemoryPlan::find_lifetimes(
     Contents contents(*recorded[which]);
     const std::vector<Command>& commands = recorded[which]->commands();
     for (std::size_t i = 0; i < commands.size(); ++i) {
+      require_unplanned(commands[i], *recorded[which]);
       contents.run(commands[i]);
       for (const BufferUse& use : commands[i].uses) {
         if (to_be_planned(use.buffer)) use_at(use.buffer, which, i);
@@ -171,11 +183,19 @@ std::string MemoryPlan::describe() const {
 }
 
 void MemoryPlan::bind(Device& device) {
-  if (std::exchange(bound_, true)) throw Error("a memory plan is bound twice");
+  if (bound_) throw Error("a memory plan is bound twice");
+  for (const auto& [commands, count] : recordings_) {
+    if (commands->commands().size() == count) continue;
+    throw Error(fmt::format("'{}' was recorded further after it was planned", commands->label()),
+                "plan when everything is recorded");
+  }
   const Buffer arena = device.allocate(arena_bytes_, "planned arena");
   for (const Placement& placement : placements_) {
     placement.storage->bind(*arena.storage(), placement.offset);
   }
+  for (const auto& [commands, count] : recordings_) commands->planned_commands_ = count;
+  recordings_.clear();
+  bound_ = true;
 }
 
 }  // namespace cajal

@@ -20,6 +20,9 @@ namespace cajal {
 /// Nothing survives from one command buffer to the next: a command that reads bytes which no
 /// earlier command of the same buffer wrote is refused with an Error that names both. For what must
 /// survive, use Device::allocate.
+///
+/// A buffer belongs to one plan, and only commands that its plan knows may use it: another plan and
+/// a commit refuse the rest with an Error.
 class MemoryPlan {
  public:
   explicit MemoryPlan(const std::vector<std::shared_ptr<CommandBuffer>>& recorded);
@@ -50,6 +53,11 @@ class MemoryPlan {
       const std::vector<std::shared_ptr<CommandBuffer>>& recorded);
   void place_all();
 
+  struct Recording {
+    std::shared_ptr<CommandBuffer> commands;
+    std::size_t count = 0;  ///< Commands that the plan has seen.
+  };
+  std::vector<Recording> recordings_;  ///< Until bound.
   std::vector<Placement> placements_;  ///< In order of first use.
   std::size_t arena_bytes_ = 0;
   std::size_t total_bytes_ = 0;

@@ -21,15 +21,18 @@ namespace {
 
 constexpr std::size_t kRing = 4096;  // Spans kept while not tracing.
 
-/// The wait that overlaps [began, ended] for longest.
+/// The wait that overlaps [began, ended] for longest. Waits follow each other: one host thread
+/// makes them.
 std::optional<WaitSpan> wait_within(const std::deque<WaitSpan>& waits, Clock began, Clock ended) {
   std::optional<WaitSpan> found;
   Clock longest = 0;
-  for (const WaitSpan& wait : waits) {
-    const Clock common = std::min(wait.ended, ended) - std::max(wait.began, began);
+  auto wait = std::partition_point(waits.begin(), waits.end(),
+                                   [began](const WaitSpan& w) { return w.ended <= began; });
+  for (; wait != waits.end() && wait->began < ended; ++wait) {
+    const Clock common = std::min(wait->ended, ended) - std::max(wait->began, began);
     if (common <= longest) continue;
     longest = common;
-    found = wait;
+    found = *wait;
   }
   return found;
 }

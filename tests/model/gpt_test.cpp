@@ -187,6 +187,17 @@ TEST(GptConfig, HeadsMustDivideTheWidth) {
   EXPECT_THROW(config.validate(), InvalidArgument);
 }
 
+TEST(GptConfig, RefusesSizesWhoseCountsWouldOverflow) {
+  constexpr std::int64_t kHuge = std::int64_t{1} << 24;
+  model::GptConfig config = odd_config();
+  config.n_layer = kHuge;
+  EXPECT_THROW(config.validate(), InvalidArgument);
+  config.n_layer = 4096;
+  config.n_embd = config.n_inner = kHuge;
+  config.n_head = 1;
+  EXPECT_THROW(config.validate(), InvalidArgument);
+}
+
 TEST(GptConfig, JsonRoundTrip) {
   const model::GptConfig config = odd_config();
   EXPECT_EQ(model::parse_config_json(model::to_config_json(config, 28), "test"), config);

@@ -87,6 +87,16 @@ TEST_F(LinearRefusals, OutputsMayNotShareMemoryWithInputs) {
   args.weight = make({8, 8});
   args.y = args.x;
   EXPECT_THAT(refusal(ops::linear, args), names("linear", "y"));
+  args = forward;
+  args.weight = make({8, 8});
+  args.bias = {};
+  args.y = make(args.x.shape);
+  args.pre_gelu = args.x;
+  EXPECT_THAT(refusal(ops::linear, args), names("linear", "pre_gelu overlaps x"));
+  auto gradients = weight;
+  gradients.dbias = gradients.dy.rows(0, 1).reshape({4});
+  EXPECT_THAT(refusal(ops::linear_backward_weight, gradients),
+              names("linear_backward_weight", "dbias overlaps dy"));
   auto square = input;
   square.weight = make({4, 4});
   square.dx = square.dy;

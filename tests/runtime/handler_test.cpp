@@ -104,12 +104,15 @@ TEST(Handlers, MustNotWaitCommitOrBeginAStep) {
   const auto buffer = bench.queue.command_buffer("recursive");
   buffer->add_completed_handler([&](const Completion& c) {
     refusals.push_back(error_of([&] { bench.queue.wait(c.ticket, WaitReason::evaluation); }));
+    refusals.push_back(error_of([&] { bench.queue.wait_idle(WaitReason::evaluation); }));
     refusals.push_back(error_of([&] { bench.queue.commit(again); }));
     refusals.push_back(error_of([&] { bench.queue.begin_step(2); }));
   });
   bench.queue.wait(bench.queue.commit(buffer), WaitReason::evaluation);
-  EXPECT_THAT(refusals, ElementsAre(HasSubstr("handler waits"), HasSubstr("handler calls commit"),
-                                    HasSubstr("handler calls begin_step")));
+  EXPECT_THAT(
+      refusals,
+      ElementsAre(HasSubstr("handler calls wait on"), HasSubstr("handler calls wait_idle"),
+                  HasSubstr("handler calls commit"), HasSubstr("handler calls begin_step")));
 }
 
 TEST(Handlers, MayDropTheLastHandles) {

@@ -181,6 +181,34 @@ TEST(MemoryPlan, BindsOnce) {
   EXPECT_THROW(rival.bind(*bench.device), Error);
 }
 
+TEST(MemoryPlan, LetsNobodyElseUseWhatItPlaced) {
+  Bench bench;
+  const Buffer scratch = bench.device->reserve(64, "scratch");
+  const auto planned = bench.queue.command_buffer("planned");
+  planned->encode("write", {{scratch, Access::write}}, nothing());
+  MemoryPlan({planned}).bind(*bench.device);
+  const auto stranger = bench.queue.command_buffer("stranger");
+  stranger->encode("late write", {{scratch, Access::write}}, nothing());
+  EXPECT_THAT(error_of([&] { MemoryPlan plan({stranger}); }),
+              AllOf(HasSubstr("'late write'"), HasSubstr("another memory plan has placed")));
+  EXPECT_THAT(error_of([&] { bench.queue.commit(stranger); }),
+              AllOf(HasSubstr("'late write'"), HasSubstr("not in its memory plan")));
+  planned->encode("added", {{scratch, Access::read}}, nothing());
+  EXPECT_THAT(error_of([&] { bench.queue.commit(planned); }),
+              AllOf(HasSubstr("'added'"), HasSubstr("not in its memory plan")));
+}
+
+TEST(MemoryPlan, RefusesToBindWhatWasRecordedFurther) {
+  Bench bench;
+  const Buffer scratch = bench.device->reserve(64, "scratch");
+  const auto commands = bench.queue.command_buffer("step");
+  commands->encode("write", {{scratch, Access::write}}, nothing());
+  MemoryPlan plan({commands});
+  commands->encode("read", {{scratch, Access::read}}, nothing());
+  EXPECT_THAT(error_of([&] { plan.bind(*bench.device); }),
+              HasSubstr("'step' was recorded further"));
+}
+
 TEST(MemoryPlan, KeepsTheArenaAsLongAsABuffer) {
   Bench bench;
   Buffer scratch = bench.device->reserve(64, "scratch");

@@ -54,7 +54,7 @@ void attention(CommandBuffer& commands, const AttentionArgs& args) {
   require_disjoint(kName, "lse", args.lse, "qkv", args.qkv);
   require_disjoint(kName, "lse", args.lse, "out", args.out);
   commands.encode(kName, std::move(uses),
-                  kernel_for(commands.device(), kName, {.cpu = attention_cpu}, args));
+                  kernel_for(commands.device(), kName, {.cpu = cpu_backend::attention}, args));
 }
 
 void attention_backward(CommandBuffer& commands, const AttentionBackwardArgs& args) {
@@ -75,8 +75,9 @@ void attention_backward(CommandBuffer& commands, const AttentionBackwardArgs& ar
        {std::pair{"qkv", args.qkv}, {"out", args.out}, {"lse", args.lse}, {"dout", args.dout}}) {
     require_disjoint(kName, "dqkv", args.dqkv, name, tensor);
   }
-  commands.encode(kName, std::move(uses),
-                  kernel_for(commands.device(), kName, {.cpu = attention_backward_cpu}, args));
+  commands.encode(
+      kName, std::move(uses),
+      kernel_for(commands.device(), kName, {.cpu = cpu_backend::attention_backward}, args));
 }
 
 void cached_attention(CommandBuffer& commands, const CachedAttentionArgs& args) {
@@ -99,13 +100,14 @@ void cached_attention(CommandBuffer& commands, const CachedAttentionArgs& args) 
   require_disjoint(kName, "k_cache", args.k_cache, "v_cache", args.v_cache);
   require_disjoint(kName, "k_cache", args.k_cache, "qkv", args.qkv);
   require_disjoint(kName, "v_cache", args.v_cache, "qkv", args.qkv);
-  commands.encode(kName,
-                  {{args.qkv.buffer, Access::read},
-                   {args.k_cache.buffer, Access::read_write},
-                   {args.v_cache.buffer, Access::read_write},
-                   {args.position.buffer, Access::read},
-                   {args.out.buffer, Access::write}},
-                  kernel_for(commands.device(), kName, {.cpu = cached_attention_cpu}, args));
+  commands.encode(
+      kName,
+      {{args.qkv.buffer, Access::read},
+       {args.k_cache.buffer, Access::read_write},
+       {args.v_cache.buffer, Access::read_write},
+       {args.position.buffer, Access::read},
+       {args.out.buffer, Access::write}},
+      kernel_for(commands.device(), kName, {.cpu = cpu_backend::cached_attention}, args));
 }
 
 }  // namespace cajal::ops

@@ -1,13 +1,13 @@
-// What each backend offers for attention.
+// The backends of attention.
 #pragma once
 
 #include "ops/attention/attention.h"
 
-namespace cajal::ops {
+namespace cajal::ops::cpu_backend {
 
 /// Results are the same bits for any number of threads.
-Kernel attention_cpu(const AttentionArgs& args);
-Kernel attention_backward_cpu(const AttentionBackwardArgs& args);
-Kernel cached_attention_cpu(const CachedAttentionArgs& args);
+Kernel attention(const AttentionArgs& args);
+Kernel attention_backward(const AttentionBackwardArgs& args);
+Kernel cached_attention(const CachedAttentionArgs& args);
 
-}  // namespace cajal::ops
+}  // namespace cajal::ops::cpu_backend

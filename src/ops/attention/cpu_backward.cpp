@@ -83,7 +83,9 @@ void run(CpuContext& context, const AttentionBackwardArgs& args) {
 }  // namespace
 }  // namespace attention_kernels
 
-Kernel attention_backward_cpu(const AttentionBackwardArgs& args) {
+namespace cpu_backend {
+
+Kernel attention_backward(const AttentionBackwardArgs& args) {
   return [args](ExecutionContext& context) {
     attention_kernels::with_tile(args.qkv.dtype, [&]<class Storage, class Tile>() {
       attention_kernels::run<Storage, Tile>(cpu(context), args);
@@ -91,4 +93,5 @@ Kernel attention_backward_cpu(const AttentionBackwardArgs& args) {
   };
 }
 
+}  // namespace cpu_backend
 }  // namespace cajal::ops

@@ -165,7 +165,9 @@ void run_cached(CpuContext& context, const CachedAttentionArgs& args) {
 }  // namespace
 }  // namespace attention_kernels
 
-Kernel cached_attention_cpu(const CachedAttentionArgs& args) {
+namespace cpu_backend {
+
+Kernel cached_attention(const CachedAttentionArgs& args) {
   return [args](ExecutionContext& context) {
     attention_kernels::with_tile(args.qkv.dtype, [&]<class Storage, class Tile>() {
       attention_kernels::run_cached<Storage, Tile>(cpu(context), args);
@@ -173,4 +175,5 @@ Kernel cached_attention_cpu(const CachedAttentionArgs& args) {
   };
 }
 
+}  // namespace cpu_backend
 }  // namespace cajal::ops

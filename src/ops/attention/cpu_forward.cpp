@@ -59,7 +59,9 @@ void run(CpuContext& context, const AttentionArgs& args) {
 }  // namespace
 }  // namespace attention_kernels
 
-Kernel attention_cpu(const AttentionArgs& args) {
+namespace cpu_backend {
+
+Kernel attention(const AttentionArgs& args) {
   return [args](ExecutionContext& context) {
     attention_kernels::with_tile(args.qkv.dtype, [&]<class Storage, class Tile>() {
       attention_kernels::run<Storage, Tile>(cpu(context), args);
@@ -67,4 +69,5 @@ Kernel attention_cpu(const AttentionArgs& args) {
   };
 }
 
+}  // namespace cpu_backend
 }  // namespace cajal::ops

@@ -25,7 +25,8 @@ std::int64_t first_position(const EmbeddingArgs& args) {
   const std::int64_t position = *args.position.data<std::int32_t>();
   if (position < 0 || position + args.tokens.dim(1) > args.wpe.dim(0)) {
     throw Error(fmt::format("positions [{},{}) reach outside the table of {} rows", position,
-                            position + args.tokens.dim(1), args.wpe.dim(0)));
+                            position + args.tokens.dim(1), args.wpe.dim(0)),
+                "use a shorter text or a model with more positions");
   }
   return position;
 }

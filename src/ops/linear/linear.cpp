@@ -64,6 +64,10 @@ void linear(CommandBuffer& commands, const LinearArgs& args) {
                                      {"pre_gelu", args.pre_gelu}}) {
     require_disjoint(kName, "y", args.y, name, tensor);
   }
+  for (const auto& [name, tensor] :
+       {std::pair{"x", args.x}, {"weight", args.weight}, {"bias", args.bias}}) {
+    require_disjoint(kName, "pre_gelu", args.pre_gelu, name, tensor);
+  }
   commands.encode(kName, std::move(uses),
                   kernel_for(commands.device(), kName, {.cpu = cpu_backend::linear}, args));
 }
@@ -117,6 +121,8 @@ void linear_backward_weight(CommandBuffer& commands, const LinearBackwardWeightA
        {std::pair{"x", args.x}, {"dy", args.dy}, {"dbias", args.dbias}}) {
     require_disjoint(kName, "dweight", args.dweight, name, tensor);
   }
+  require_disjoint(kName, "dbias", args.dbias, "x", args.x);
+  require_disjoint(kName, "dbias", args.dbias, "dy", args.dy);
   commands.encode(
       kName, std::move(uses),
       kernel_for(commands.device(), kName, {.cpu = cpu_backend::linear_backward_weight}, args));

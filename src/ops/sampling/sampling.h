@@ -16,8 +16,8 @@ struct SamplingOptions {
 
 /// token[b] ~ softmax(logits[b, :vocab] / temperature), cut to top-k, then top-p (Holtzman et al.
 /// 2020). The random number of row b is words 0 and 1 of Philox(seed, counter = (position[0], b, 0,
-/// 0)). Fault when a logit is NaN or none is finite. With `next_position`: next_position[0] =
-/// position[0] + 1, so that a decode step replays as it is.
+/// 0)). Fault when a logit is NaN or the largest is not finite. With `next_position`:
+/// next_position[0] = position[0] + 1, so that a decode step replays as it is.
 struct SamplingArgs {
   Tensor logits;         ///< [B,Vpadded] f32 or bf16.
   Tensor seed;           ///< [2] i32.

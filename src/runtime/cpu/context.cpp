@@ -17,7 +17,9 @@ std::span<std::byte> CpuContext::scratch(std::size_t bytes) {
     scratch_bytes_ = 0;
     const std::size_t capacity = std::bit_ceil(bytes);
     scratch_ = allocate_aligned(capacity);
-    if (!scratch_) throw Error(fmt::format("no memory for {} bytes of scratch", bytes));
+    if (!scratch_)
+      throw Error(fmt::format("no memory for {} bytes of scratch", bytes),
+                  "use a smaller batch, sequence or model");
     scratch_bytes_ = capacity;
   }
   return {scratch_.get(), bytes};

@@ -38,6 +38,8 @@ void CpuQueue::submit(BackendSubmission submission) {
 
 void CpuQueue::run() {
   omp_set_num_threads(context_.threads());
+  // With OMP_DYNAMIC a busy machine would get smaller teams, and sums another order.
+  omp_set_dynamic(0);
   BackendSubmission submission;
   while (next(submission)) {
     BackendCompletion completion = execute(submission);

@@ -9,6 +9,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "runtime/cpu/host_info.h"
@@ -105,9 +106,11 @@ HostMemory host_memory() {
 }
 
 int usable_cores() {
+  // The call fails where the kernel's mask is larger than this one of 1024 processors.
+  const int all = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   cpu_set_t mask;
   CPU_ZERO(&mask);
-  const int cores = sched_getaffinity(0, sizeof mask, &mask) == 0 ? CPU_COUNT(&mask) : 1;
+  const int cores = sched_getaffinity(0, sizeof mask, &mask) == 0 ? CPU_COUNT(&mask) : all;
   double allowed = std::min<double>(cores, cores_allowed_v1());
   for (const fs::path& group : control_groups()) allowed = std::min(allowed, cores_allowed(group));
   // A thread more than the quota would be throttled in the middle of every parallel region.

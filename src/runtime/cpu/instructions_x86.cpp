@@ -1,5 +1,6 @@
+// Plain strings here: a template such as fmt's would be merged with other files' copies, which the
+// lacking processor cannot execute.
 #include <cpuid.h>
-#include <fmt/format.h>
 
 #include <cstdint>
 #include <string>
@@ -63,7 +64,9 @@ void require_built_instructions() {
   const BuiltFor has = processor();
   std::string missing;
   const auto need = [&](bool built, bool there, const char* name) {
-    if (built && !there) missing += fmt::format("{}{}", missing.empty() ? "" : ", ", name);
+    if (!built || there) return;
+    if (!missing.empty()) missing += ", ";
+    missing += name;
   };
   need(kBuiltFor.fma, has.fma, "FMA");
   need(kBuiltFor.avx2, has.avx2, "AVX2");
@@ -73,9 +76,8 @@ void require_built_instructions() {
   need(kBuiltFor.avx512bf16, has.avx512bf16, "AVX512-BF16");
   need(kBuiltFor.amx_bf16, has.amx_bf16, "AMX-BF16");
   if (missing.empty()) return;
-  throw Error(
-      fmt::format("this binary was built for another processor: this one lacks {}", missing),
-      "build on this machine, or with -DCAJAL_NATIVE=OFF");
+  throw Error("this binary was built for another processor: this one lacks " + missing,
+              "build on this machine, or with -DCAJAL_NATIVE=OFF");
 }
 
 }  // namespace cajal
