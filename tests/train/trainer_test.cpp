@@ -37,8 +37,8 @@ TEST_F(Trainer, AnotherSeedGivesOtherWeights) {
   auto other = options("b");
   other.seed = 2;
   run(other);
-  EXPECT_TRUE(contents(folder_ / "a/model.safetensors") !=
-              contents(folder_ / "b/model.safetensors"));
+  EXPECT_TRUE(train::contents_of(folder_ / "a/model.safetensors") !=
+              train::contents_of(folder_ / "b/model.safetensors"));
 }
 
 TEST_F(Trainer, EveryOpGivesTheSameBitsAndWaitsForEach) {
@@ -97,7 +97,7 @@ TEST_F(Trainer, StoppedBeforeTheFirstStepLeavesNothing) {
 
 TEST_F(Trainer, AResumeStoppedBeforeItsFirstStepKeepsTheCheckpoint) {
   run(options("run"));
-  const std::string before = contents(folder_ / "run/model.safetensors");
+  const std::string before = train::contents_of(folder_ / "run/model.safetensors");
   std::filesystem::remove_all(folder_ / "run/tokens");
   train::TrainOptions rest;
   rest.resume = true;
@@ -107,7 +107,7 @@ TEST_F(Trainer, AResumeStoppedBeforeItsFirstStepKeepsTheCheckpoint) {
   Recorder stopped;
   stopped.stop_in = "encoding";
   EXPECT_THAT(message_of<train::Interrupted>([&] { run(rest, stopped); }), HasSubstr("as it was"));
-  EXPECT_TRUE(before == contents(folder_ / "run/model.safetensors"));
+  EXPECT_TRUE(before == train::contents_of(folder_ / "run/model.safetensors"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run/.tmp-tokens"));
 
   Recorder again;
@@ -143,7 +143,8 @@ TEST_F(Trainer, ARunBegunAgainHasNoMetricsOfTheOldOne) {
   std::filesystem::create_directories(folder_ / "run");
   std::ofstream(folder_ / "run/metrics.jsonl") << "{\"step\":0,\"val_loss\":123.5}\n";
   run(options("run"));
-  EXPECT_THAT(contents(folder_ / "run/metrics.jsonl"), ::testing::Not(HasSubstr("123.5")));
+  EXPECT_THAT(train::contents_of(folder_ / "run/metrics.jsonl"),
+              ::testing::Not(HasSubstr("123.5")));
 }
 
 TEST_F(Trainer, WaitsDoNotGrowWithAccumulation) {
@@ -229,7 +230,7 @@ TEST_F(Trainer, DivergenceStopsTheRunAndKeepsTheLastGoodCheckpoint) {
   auto good = options("run");
   good.steps = 3;
   run(good);
-  const std::string before = contents(folder_ / "run/model.safetensors");
+  const std::string before = train::contents_of(folder_ / "run/model.safetensors");
 
   train::TrainOptions bad;
   bad.resume = true;
@@ -245,7 +246,7 @@ TEST_F(Trainer, DivergenceStopsTheRunAndKeepsTheLastGoodCheckpoint) {
   EXPECT_THAT(message, HasSubstr("not finite 10 times in a row"));
   EXPECT_THAT(message, HasSubstr("step 3 in"));
   EXPECT_GE(recorder.steps.back().skipped, 10);
-  EXPECT_TRUE(before == contents(folder_ / "run/model.safetensors"));
+  EXPECT_TRUE(before == train::contents_of(folder_ / "run/model.safetensors"));
 }
 
 TEST_F(Trainer, ImpossibleOptionsSayWhatToDoAndWriteNothing) {
@@ -292,8 +293,8 @@ TEST_F(Trainer, BeginsFromAnotherRunsWeights) {
   Recorder recorder;
   const auto summary = run(second, recorder);
   EXPECT_LT(summary.first_loss, 4.0);
-  EXPECT_EQ(contents(folder_ / "first/tokenizer.json"),
-            contents(folder_ / "second/tokenizer.json"));
+  EXPECT_EQ(train::contents_of(folder_ / "first/tokenizer.json"),
+            train::contents_of(folder_ / "second/tokenizer.json"));
 }
 
 TEST_F(Trainer, TrainsOnTokenShards) {
@@ -312,7 +313,7 @@ TEST_F(Trainer, TraceHasTheLanesAndTheReasons) {
   auto o = options("run");
   o.trace = folder_ / "trace.json";
   run(o);
-  const std::string trace = contents(*o.trace);
+  const std::string trace = train::contents_of(*o.trace);
   for (const char* word : {"traceEvents", "back_pressure", "attention_backward", "train step"}) {
     EXPECT_THAT(trace, HasSubstr(word));
   }

@@ -6,40 +6,14 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "train/temporary_directory.h"
 #include "train/trainer.h"
 
 namespace cajal::testing {
-
-/// A folder of its own, gone at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::random_device device;
-    path_ = std::filesystem::temp_directory_path() /
-            ("cajal-test-" + std::to_string(device()) + std::to_string(device()));
-    std::filesystem::create_directories(path_);
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
-
-inline std::string contents(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
 
 /// Sentences with a structure that a model can learn.
 inline void write_text(const std::filesystem::path& file, int sentences) {
@@ -117,11 +91,12 @@ class TrainingTest : public ::testing::Test {
 
   void expect_same_weights(const std::string& a, const std::string& b) const {
     for (const char* file : {"model.safetensors", "optimizer.safetensors"}) {
-      EXPECT_TRUE(contents(folder_ / a / file) == contents(folder_ / b / file)) << file;
+      EXPECT_TRUE(train::contents_of(folder_ / a / file) == train::contents_of(folder_ / b / file))
+          << file;
     }
   }
 
-  TemporaryFolder folder_;
+  train::TemporaryDirectory folder_;
 };
 
 }  // namespace cajal::testing
