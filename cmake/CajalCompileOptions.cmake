@@ -1,38 +1,41 @@
 # Flags that every target of the project shares, as one interface library.
 add_library(cajal_compile_options INTERFACE)
-target_compile_options(cajal_compile_options INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual
-  $<$<BOOL:${CAJAL_WERROR}>:-Werror>)
+# Adds flags for C++ alone: nvcc takes its host compiler's another way.
+function(cajal_cxx_options)
+  target_compile_options(cajal_compile_options INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${ARGN}>")
+endfunction()
+cajal_cxx_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
+                  -Woverloaded-virtual $<$<BOOL:${CAJAL_WERROR}>:-Werror>)
 
 # g++ 12 sees overlapping copies in std::string's operator+ (GCC bug 105651, fixed in 13).
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  target_compile_options(cajal_compile_options INTERFACE -Wno-restrict)
+  cajal_cxx_options(-Wno-restrict)
 endif()
 
 # Clang reports every `omp simd` loop that it leaves scalar, a maximum with its NaN rule for one: a
 # missed chance, not a fault.
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
-  target_compile_options(cajal_compile_options INTERFACE -Wno-pass-failed)
+  cajal_cxx_options(-Wno-pass-failed)
 endif()
 
 # Sums keep their written order only without -ffast-math; contraction into FMA stays on, and reduction
 # loops ask for reordering one by one (omp simd reduction).
-target_compile_options(cajal_compile_options INTERFACE -fno-math-errno -fno-trapping-math)
+cajal_cxx_options(-fno-math-errno -fno-trapping-math)
 
 if(CAJAL_NATIVE)
   include(CheckCXXCompilerFlag)
   check_cxx_compiler_flag(-march=native CAJAL_HAS_MARCH_NATIVE)
   if(CAJAL_HAS_MARCH_NATIVE)
-    target_compile_options(cajal_compile_options INTERFACE -march=native)
+    cajal_cxx_options(-march=native)
   endif()
   check_cxx_compiler_flag(-mprefer-vector-width=512 CAJAL_HAS_VECTOR_WIDTH)
   if(CAJAL_HAS_VECTOR_WIDTH)
-    target_compile_options(cajal_compile_options INTERFACE -mprefer-vector-width=512)
+    cajal_cxx_options(-mprefer-vector-width=512)
   endif()
 endif()
 
 if(CAJAL_SANITIZE)
-  target_compile_options(cajal_compile_options INTERFACE -fsanitize=${CAJAL_SANITIZE} -fno-omit-frame-pointer)
+  cajal_cxx_options(-fsanitize=${CAJAL_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(cajal_compile_options INTERFACE -fsanitize=${CAJAL_SANITIZE})
 endif()
 

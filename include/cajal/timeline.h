@@ -22,8 +22,9 @@ enum class WaitReason : std::uint8_t {
   generation,     ///< A sampled token is needed now.
   shutdown,       ///< The queue is being closed, or the last step awaited.
   every_op,       ///< --sync every-op: the wait after each operation that this project abolishes.
+  tuning,         ///< A library's algorithms are being timed, before the first replay.
 };
-inline constexpr int kWaitReasons = 6;
+inline constexpr int kWaitReasons = 7;
 std::string_view name_of(WaitReason reason);
 
 struct WaitCount {

@@ -40,6 +40,8 @@ class CompletionSink {
  public:
   virtual ~CompletionSink() = default;
   virtual void on_completed(BackendCompletion completion) noexcept = 0;
+  /// The backend made the host wait inside submit().
+  virtual void on_waited(const WaitSpan& wait) = 0;
 };
 
 /// Executes submissions in order on the device. After a fault it skips what follows and reports the

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstring>
 #include <deque>
 #include <utility>
 
@@ -89,6 +91,21 @@ void require_transferable(const Buffer& device_side, const HostBlock* host_side)
     throw InvalidArgument(fmt::format("a host block of {} bytes is too small for buffer '{}' of {}",
                                       host_side->size, device_side.label(), device_side.size()),
                           "take one of that size from Device::staging");
+  }
+}
+
+/// Calls copy(first byte, host block) for the pieces of `memory`. Where the device shares the
+/// host's memory that is all of it, as its own block: it is there until the wait returns. Elsewhere
+/// pieces pass through pinned blocks, because a copy from other memory would stall the host unseen.
+template <class CopyPiece>
+void for_each_piece(Device& device, std::span<std::byte> memory, const CopyPiece& copy) {
+  constexpr std::size_t kPiece = std::size_t{64} << 20;
+  if (device.info().shares_host_memory) {
+    copy(0, std::make_shared<HostBlock>(HostBlock{memory.data(), memory.size()}));
+    return;
+  }
+  for (std::size_t first = 0; first < memory.size(); first += kPiece) {
+    copy(first, device.staging(std::min(kPiece, memory.size() - first)));
   }
 }
 
@@ -243,16 +260,17 @@ void CommandQueue::wait_idle(WaitReason reason) {
 
 bool CommandQueue::completed(Ticket ticket) const { return state_->finished(ticket); }
 
-// The caller's own memory serves as the host block: it is there until the wait returns.
 void CommandQueue::read(const Buffer& from, std::span<std::byte> to, WaitReason reason) {
   if (from.size() != to.size()) {
     throw InvalidArgument(fmt::format("read of buffer '{}' of {} bytes into {}", from.label(),
                                       from.size(), to.size()));
   }
-  Submission submission;
-  submission.downloads.push_back(
-      {from, std::make_shared<HostBlock>(HostBlock{to.data(), to.size()})});
-  wait(commit(command_buffer("read"), std::move(submission)), reason);
+  for_each_piece(*state_->device, to, [&](std::size_t first, const auto& block) {
+    Submission submission;
+    submission.downloads.push_back({from.slice(first, block->size), block});
+    wait(commit(command_buffer("read"), std::move(submission)), reason);
+    if (block->data != to.data()) std::memcpy(to.data() + first, block->data, block->size);
+  });
 }
 
 void CommandQueue::write(std::span<const std::byte> from, const Buffer& to, WaitReason reason) {
@@ -260,10 +278,13 @@ void CommandQueue::write(std::span<const std::byte> from, const Buffer& to, Wait
     throw InvalidArgument(
         fmt::format("write of {} bytes to buffer '{}' of {}", from.size(), to.label(), to.size()));
   }
-  Submission submission;
   auto* const data = const_cast<std::byte*>(from.data());  // An upload only reads its block.
-  submission.uploads.push_back({std::make_shared<HostBlock>(HostBlock{data, from.size()}), to});
-  wait(commit(command_buffer("write"), std::move(submission)), reason);
+  for_each_piece(*state_->device, {data, from.size()}, [&](std::size_t first, const auto& block) {
+    if (block->data != data) std::memcpy(block->data, data + first, block->size);
+    Submission submission;
+    submission.uploads.push_back({block, to.slice(first, block->size)});
+    wait(commit(command_buffer("write"), std::move(submission)), reason);
+  });
 }
 
 }  // namespace cajal

@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <bit>
 #include <map>
@@ -15,17 +14,11 @@
 
 #include "cajal/error.h"
 #include "runtime/cpu/cpu_device.h"
+#include "runtime/cuda/cuda_device.h"
 #include "runtime/storage.h"
 
 namespace cajal {
 namespace {
-
-/// A backend of this build. One line each in kBackends.
-struct BackendEntry {
-  std::string_view name;
-  std::shared_ptr<Device> (*open)(const DeviceOptions& options);
-};
-constexpr std::array kBackends{BackendEntry{"cpu", &open_cpu_device}};
 
 /// "cuda:1" asks for the backend "cuda".
 std::string_view backend_of(std::string_view device) { return device.substr(0, device.find(':')); }
@@ -72,20 +65,19 @@ struct Device::StagingPool {
 };
 
 std::shared_ptr<Device> Device::open(std::string_view name, DeviceOptions options) {
-  for (const BackendEntry& backend : kBackends) {
-    if (backend.name == name) return backend.open(options);
-  }
+  if (name == "cpu") return open_cpu_device(options);
   const std::string_view wanted = backend_of(name);
-  if (wanted == "cuda" || wanted == "metal") {
-    throw InvalidArgument(fmt::format("this build has no {} backend", wanted), "use --device cpu");
+  if (wanted == "cuda") return open_cuda_device(name, options);
+  if (wanted == "metal") {
+    throw InvalidArgument("this build has no metal backend", "use --device cpu");
   }
   throw InvalidArgument(fmt::format("there is no device '{}'", name),
                         fmt::format("this build has: {}", fmt::join(backends(), ", ")));
 }
 
 std::vector<std::string> Device::backends() {
-  std::vector<std::string> names;
-  for (const BackendEntry& backend : kBackends) names.emplace_back(backend.name);
+  std::vector<std::string> names{"cpu"};
+  if (cuda_built()) names.emplace_back("cuda");
   return names;
 }
 

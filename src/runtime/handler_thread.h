@@ -39,6 +39,7 @@ class HandlerThread final : public CompletionSink {
   /// Before the submission goes to the backend, which completes them in this order.
   void expect(Outstanding submission);
   void on_completed(BackendCompletion completion) noexcept override;
+  void on_waited(const WaitSpan& wait) override { timeline_.add(wait); }
 
  private:
   struct Finished {

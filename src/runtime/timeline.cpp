@@ -58,6 +58,8 @@ std::string_view name_of(WaitReason reason) {
       return "shutdown";
     case WaitReason::every_op:
       return "every_op";
+    case WaitReason::tuning:
+      return "tuning";
   }
   return "unknown";
 }

@@ -33,8 +33,8 @@ ban() {
 code=()
 headers=()
 library=()
-while IFS= read -r file; do code+=("$file"); done < <(sources h cpp cu mm)
-while IFS= read -r file; do headers+=("$file"); done < <(sources h)
+while IFS= read -r file; do code+=("$file"); done < <(sources h cpp cu cuh mm)
+while IFS= read -r file; do headers+=("$file"); done < <(sources h cuh)
 for file in ${code[@]+"${code[@]}"}; do
   case $file in src/* | include/*) library+=("$file") ;; esac
 done
@@ -43,9 +43,10 @@ if [ ${#library[@]} -eq 0 ]; then
   exit 2
 fi
 
-# The host waits for a device in one function. The other files named here have a thread of their own
-# that waits for work (never for a device), or no device at all.
-readonly HOST_WAIT='^src/runtime/host_wait\.(h|cpp)$'
+# The host waits for a device in one function; a queue's completion thread learns of a GPU's progress
+# in one other. The rest of the files named here have a thread of their own that waits for work (never
+# for a device), or no device at all.
+readonly HOST_WAIT='^src/runtime/host_wait\.(h|cpp)$|^src/runtime/cuda/handles\.cpp$'
 readonly OWN_THREADS='^src/runtime/(host_wait|handler_thread|[a-z]+/[a-z]+_queue)\.(h|cpp)$|^src/data/'
 readonly PRIMITIVES='condition_variable|std::(future|latch|barrier|binary_semaphore|counting_semaphore)'
 check_waits() {

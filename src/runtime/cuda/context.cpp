@@ -1,0 +1,97 @@
+#include "runtime/cuda/context.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+namespace cajal {
+namespace {
+
+constexpr std::size_t kFaultPageBytes = 4096;
+constexpr std::size_t kSmallestScratch = std::size_t{1} << 20;
+
+}  // namespace
+
+CudaContext::CudaContext(Device& device, const CudaProperties& properties,
+                         std::shared_ptr<CudaMemory> memory,
+                         std::function<void(const WaitSpan&)> waited)
+    : device_(device),
+      properties_(properties),
+      memory_(std::move(memory)),
+      waited_(std::move(waited)),
+      lane_(lanes_.data()) {
+  int lowest = 0;
+  int highest = 0;
+  check_cuda(cudaDeviceGetStreamPriorityRange(&lowest, &highest),
+             "cudaDeviceGetStreamPriorityRange");
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    lanes_[i].stream = make_stream(i == kCriticalLane ? highest : lowest);
+  }
+}
+
+CudaContext::~CudaContext() = default;
+
+std::span<std::byte> CudaContext::scratch(std::size_t bytes) {
+  const Buffer& held = lane_->scratch;
+  if (!held || bytes > held.size()) grow_scratch(*lane_, std::max(bytes, kSmallestScratch));
+  return {held.device_data<std::byte>(), bytes};
+}
+
+void CudaContext::grow_scratch(CudaLane& lane, std::size_t bytes) {
+  constexpr std::size_t kGrain = std::size_t{1} << 20;
+  if (lane.scratch) outgrown_.push_back(lane.scratch);
+  lane.scratch = device_.allocate((bytes + kGrain - 1) / kGrain * kGrain, "scratch");
+  memory_->order_before(lane.stream.get());
+}
+
+void CudaContext::prepare_lanes() {
+  const Buffer& needed = lanes_[kCriticalLane].scratch;
+  if (!needed) return;
+  for (CudaLane& lane : lanes_) {
+    if (!lane.scratch || lane.scratch.size() < needed.size()) grow_scratch(lane, needed.size());
+  }
+}
+
+KernelFault* CudaContext::next_fault_word() {
+  constexpr std::size_t kWords = kFaultPageBytes / sizeof(KernelFault);
+  if (fault_pages_.empty() || fault_words_used_ == kWords) {
+    fault_pages_.push_back(device_.staging(kFaultPageBytes));
+    std::memset(fault_pages_.back()->data, 0, kFaultPageBytes);
+    fault_words_used_ = 0;
+  }
+  return reinterpret_cast<KernelFault*>(fault_pages_.back()->data) + fault_words_used_++;
+}
+
+KernelFault* CudaContext::fault_slot(DescribeFault describe) {
+  // Unified addressing: pinned memory has one address on both sides.
+  KernelFault* const word = next_fault_word();
+  faults_.push_back({word, operation_, std::move(describe)});
+  return word;
+}
+
+float CudaContext::measure(int repeats, const std::function<void()>& launch) {
+  const CudaEvent begin = make_event(EventUse::time);
+  const CudaEvent end = make_event(EventUse::time);
+  float best = std::numeric_limits<float>::max();
+  const Clock began = now();
+  launch();
+  for (int i = 0; i < repeats; ++i) {
+    check_cuda(cudaEventRecord(begin.get(), stream()), "cudaEventRecord");
+    launch();
+    check_cuda(cudaEventRecord(end.get(), stream()), "cudaEventRecord");
+    if (!await_event(end.get())) check_cuda(cudaGetLastError(), "measured launch");
+    best = std::min(best, static_cast<float>(nanoseconds_between(begin.get(), end.get()) * 1e-6));
+  }
+  waited_({WaitReason::tuning, 0, began, now()});
+  return best;
+}
+
+void CudaContext::begin_command(const std::string& operation, std::size_t lane) {
+  operation_ = operation;
+  lane_ = &lanes_.at(lane);
+}
+
+std::vector<CudaContext::Fault> CudaContext::take_faults() { return std::exchange(faults_, {}); }
+
+}  // namespace cajal
