@@ -105,7 +105,7 @@ void Gpt::record_attention(Pass& pass, const BlockWeights& weights, BlockActivat
   block.attention = reserve("attention", {pass.batch, pass.seq, width}, dtype_);
   ops::linear(pass.commands, {.x = block.ln_1.out,
                               .weight = weights.c_attn_weight->compute,
-                              .bias = weights.c_attn_bias->master,
+                              .bias = weights.c_attn_bias->compute,
                               .y = block.qkv,
                               .pre_gelu = {}});
   const int heads = static_cast<int>(config_.n_head);
@@ -129,7 +129,7 @@ void Gpt::record_attention(Pass& pass, const BlockWeights& weights, BlockActivat
   pass.branch = reserve("attention projection", {pass.batch, pass.seq, width}, dtype_);
   ops::linear(pass.commands, {.x = block.attention,
                               .weight = weights.c_proj_weight->compute,
-                              .bias = weights.c_proj_bias->master,
+                              .bias = weights.c_proj_bias->compute,
                               .y = pass.branch,
                               .pre_gelu = {}});
   pass.drop(pass.branch);
@@ -142,13 +142,13 @@ void Gpt::record_feed_forward(Pass& pass, const BlockWeights& weights,
   block.gelu = reserve("GELU", inner, dtype_);
   ops::linear(pass.commands, {.x = block.ln_2.out,
                               .weight = weights.c_fc_weight->compute,
-                              .bias = weights.c_fc_bias->master,
+                              .bias = weights.c_fc_bias->compute,
                               .y = block.gelu,
                               .pre_gelu = block.pre_gelu});
   pass.branch = reserve("feed-forward projection", {pass.batch, pass.seq, config_.n_embd}, dtype_);
   ops::linear(pass.commands, {.x = block.gelu,
                               .weight = weights.mlp_c_proj_weight->compute,
-                              .bias = weights.mlp_c_proj_bias->master,
+                              .bias = weights.mlp_c_proj_bias->compute,
                               .y = pass.branch,
                               .pre_gelu = {}});
   pass.drop(pass.branch);

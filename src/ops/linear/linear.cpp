@@ -69,7 +69,8 @@ void linear(CommandBuffer& commands, const LinearArgs& args) {
     require_disjoint(kName, "pre_gelu", args.pre_gelu, name, tensor);
   }
   commands.encode(kName, std::move(uses),
-                  kernel_for(commands.device(), kName, {.cpu = cpu_backend::linear}, args));
+                  kernel_for(commands.device(), kName,
+                             {.cpu = cpu_backend::linear, .cuda = cuda_backend::linear}, args));
 }
 
 void linear_backward_input(CommandBuffer& commands, const LinearBackwardInputArgs& args) {
@@ -94,9 +95,11 @@ void linear_backward_input(CommandBuffer& commands, const LinearBackwardInputArg
   require_disjoint(kName, "dx", args.dx, "dy", args.dy);
   require_disjoint(kName, "dx", args.dx, "weight", args.weight);
   require_disjoint(kName, "dx", args.dx, "pre_gelu", args.pre_gelu);
-  commands.encode(
-      kName, std::move(uses),
-      kernel_for(commands.device(), kName, {.cpu = cpu_backend::linear_backward_input}, args));
+  commands.encode(kName, std::move(uses),
+                  kernel_for(commands.device(), kName,
+                             {.cpu = cpu_backend::linear_backward_input,
+                              .cuda = cuda_backend::linear_backward_input},
+                             args));
 }
 
 void linear_backward_weight(CommandBuffer& commands, const LinearBackwardWeightArgs& args) {
@@ -123,9 +126,11 @@ void linear_backward_weight(CommandBuffer& commands, const LinearBackwardWeightA
   }
   require_disjoint(kName, "dbias", args.dbias, "x", args.x);
   require_disjoint(kName, "dbias", args.dbias, "dy", args.dy);
-  commands.encode(
-      kName, std::move(uses),
-      kernel_for(commands.device(), kName, {.cpu = cpu_backend::linear_backward_weight}, args));
+  commands.encode(kName, std::move(uses),
+                  kernel_for(commands.device(), kName,
+                             {.cpu = cpu_backend::linear_backward_weight,
+                              .cuda = cuda_backend::linear_backward_weight},
+                             args));
 }
 
 }  // namespace cajal::ops
