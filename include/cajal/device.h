@@ -29,6 +29,10 @@ struct DeviceInfo {
   bool supports_bf16 = false;
   std::string bf16_remedy;          ///< Why bf16 is refused and what to use instead; else empty.
   bool shares_host_memory = false;  ///< Buffer::host_read and host_write work.
+  /// How far apart two recorded commands may be and still run at once; 0 where each waits for the
+  /// last. A MemoryPlan keeps a buffer's place free for so many commands after its last use: reused
+  /// at once, it would chain commands that need not wait for each other.
+  int overlapping_commands = 0;
 };
 
 struct DeviceOptions {

@@ -71,6 +71,12 @@ struct Block {
   std::size_t end = 0;
 };
 
+std::size_t linger_of(const std::vector<std::shared_ptr<CommandBuffer>>& recorded) {
+  return recorded.empty()
+             ? 0
+             : static_cast<std::size_t>(recorded.front()->device().info().overlapping_commands);
+}
+
 /// The start of the tightest gap between the blocks that holds `bytes`, or the end of them all.
 std::size_t best_fit(std::vector<Block> taken, std::size_t bytes) {
   std::sort(taken.begin(), taken.end(), [](auto& a, auto& b) { return a.begin < b.begin; });
@@ -93,7 +99,7 @@ std::size_t best_fit(std::vector<Block> taken, std::size_t bytes) {
 }  // namespace
 
 MemoryPlan::MemoryPlan(const std::vector<std::shared_ptr<CommandBuffer>>& recorded)
-    : placements_(find_lifetimes(recorded)) {
+    : placements_(find_lifetimes(recorded)), linger_(linger_of(recorded)) {
   for (const auto& commands : recorded) {
     recordings_.push_back({commands, commands->commands().size()});
   }
@@ -127,12 +133,14 @@ std::vector<MemoryPlan::Placement> MemoryPlan::find_lifetimes(
   return placements;
 }
 
-bool MemoryPlan::alive_together(const Placement& a, const Placement& b) {
+bool MemoryPlan::alive_together(const Placement& a, const Placement& b) const {
   auto mine = a.lives.begin();
   auto theirs = b.lives.begin();
   while (mine != a.lives.end() && theirs != b.lives.end()) {
     if (mine->command_buffer == theirs->command_buffer) {
-      if (mine->first <= theirs->last && theirs->first <= mine->last) return true;
+      if (mine->first <= theirs->last + linger_ && theirs->first <= mine->last + linger_) {
+        return true;
+      }
       ++mine;
       ++theirs;
     } else if (mine->command_buffer < theirs->command_buffer) {

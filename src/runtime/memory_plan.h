@@ -17,6 +17,9 @@ namespace cajal {
 /// is planned from the arena's start; a buffer that several name has one place, free in all of
 /// them.
 ///
+/// On a device that runs commands side by side a place is reused only DeviceInfo's
+/// overlapping_commands later.
+///
 /// Nothing survives from one command buffer to the next: a command that reads bytes which no
 /// earlier command of the same buffer wrote is refused with an Error that names both. For what must
 /// survive, use Device::allocate.
@@ -48,7 +51,7 @@ class MemoryPlan {
     std::vector<Lifetime> lives;  ///< One for each command buffer that names it, in their order.
     std::size_t offset = 0;
   };
-  static bool alive_together(const Placement& a, const Placement& b);
+  bool alive_together(const Placement& a, const Placement& b) const;
   static std::vector<Placement> find_lifetimes(
       const std::vector<std::shared_ptr<CommandBuffer>>& recorded);
   void place_all();
@@ -59,6 +62,7 @@ class MemoryPlan {
   };
   std::vector<Recording> recordings_;  ///< Until bound.
   std::vector<Placement> placements_;  ///< In order of first use.
+  std::size_t linger_ = 0;  ///< Commands that a place stays free after its buffer's last use.
   std::size_t arena_bytes_ = 0;
   std::size_t total_bytes_ = 0;
   bool bound_ = false;

@@ -13,6 +13,7 @@
 #include "runtime/cuda/cuda_queue.h"
 #include "runtime/cuda/memory.h"
 #include "runtime/cuda/peak.h"
+#include "runtime/cuda/schedule.h"
 
 namespace cajal {
 namespace {
@@ -83,6 +84,7 @@ DeviceInfo describe(const CudaProperties& properties) {
   info.memory_bytes = total;
   info.memory_available = free > kKeptFree ? free - kKeptFree : 0;
   info.supports_bf16 = true;
+  info.overlapping_commands = kOverlappingCommands;
   return info;
 }
 

@@ -14,6 +14,9 @@ inline constexpr std::size_t kCudaLanes = 2;
 inline constexpr std::size_t kCriticalLane = 0;
 inline constexpr std::size_t kSideLane = 1;
 
+/// Beside a weight's gradient run the operations of about one transformer block's half.
+inline constexpr int kOverlappingCommands = 8;
+
 /// A command's place. Commands of one lane run in the order recorded.
 struct ScheduledCommand {
   std::size_t lane = kCriticalLane;
