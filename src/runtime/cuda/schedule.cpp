@@ -94,8 +94,17 @@ Dependencies find_dependencies(const std::vector<Command>& commands) {
 
 /// Nobody wants its result soon.
 bool off_the_critical_path(std::size_t command, const Dependencies& dependencies) {
-  constexpr std::size_t kSoon = 8;
-  return dependencies.first_reader[command] - command > kSoon;
+  return dependencies.first_reader[command] - command > std::size_t{kOverlappingCommands};
+}
+
+/// Too little work to fill the device: two large products beside each other would only take each
+/// other's cache (6 % slower for those of GPT-2 124M at batch 32 on an H200; 12 % quicker for those
+/// of a 512-wide model at batch 1).
+bool leaves_room(const Command& command) {
+  constexpr std::size_t kMostBytes = std::size_t{16} << 20;
+  std::size_t bytes = 0;
+  for (const BufferUse& use : command.uses) bytes += use.buffer.size();
+  return bytes <= kMostBytes;
 }
 
 }  // namespace
@@ -108,7 +117,8 @@ std::vector<ScheduledCommand> schedule(const std::vector<Command>& commands) {
   std::vector<std::array<std::size_t, kCudaLanes>> known_after(commands.size());
   for (std::size_t i = 0; i < commands.size(); ++i) {
     ScheduledCommand& command = scheduled[i];
-    command.lane = off_the_critical_path(i, dependencies) ? kSideLane : kCriticalLane;
+    const bool beside = off_the_critical_path(i, dependencies) && leaves_room(commands[i]);
+    command.lane = beside ? kSideLane : kCriticalLane;
     auto& mine = known[command.lane];
     std::array<std::size_t, kCudaLanes> latest{};
     for (const std::size_t d : dependencies.of[i]) {
