@@ -27,6 +27,7 @@ struct DeviceInfo {
   std::size_t memory_available = 0;  ///< What a run started now may use.
   int threads = 0;                   ///< Host threads that execute operations; 0 where none do.
   bool supports_bf16 = false;
+  bool supports_fp8 = false;        ///< Matrix products in e4m3 and e5m2.
   std::string bf16_remedy;          ///< Why bf16 is refused and what to use instead; else empty.
   bool shares_host_memory = false;  ///< Buffer::host_read and host_write work.
   /// How far apart two recorded commands may be and still run at once; 0 where each waits for the

@@ -37,6 +37,14 @@ using Preference = LtHandle<cublasLtMatmulPreference_t, cublasLtMatmulPreference
 
 cudaDataType_t data_type(DType dtype) { return dtype == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F; }
 
+cudaDataType_t a_type(const LtProduct& product) {
+  return product.fp8 == Fp8Product::none ? data_type(product.in) : CUDA_R_8F_E4M3;
+}
+
+cudaDataType_t b_type(const LtProduct& product) {
+  return product.fp8 == Fp8Product::gradient ? CUDA_R_8F_E5M2 : a_type(product);
+}
+
 cublasLtEpilogue_t library_epilogue(Epilogue epilogue) {
   switch (epilogue) {
     case Epilogue::none:
@@ -64,12 +72,11 @@ std::uint32_t alignment_of(const void* address) {
   return static_cast<std::uint32_t>(bits & (~bits + 1));
 }
 
-Layout make_layout(DType dtype, std::int64_t rows, std::int64_t columns) {
+Layout make_layout(cudaDataType_t type, std::int64_t rows, std::int64_t columns) {
   cublasLtMatrixLayout_t layout = nullptr;
-  check_cublas(
-      cublasLtMatrixLayoutCreate(&layout, data_type(dtype), static_cast<std::uint64_t>(rows),
-                                 static_cast<std::uint64_t>(columns), rows),
-      "cublasLtMatrixLayoutCreate");
+  check_cublas(cublasLtMatrixLayoutCreate(&layout, type, static_cast<std::uint64_t>(rows),
+                                          static_cast<std::uint64_t>(columns), rows),
+               "cublasLtMatrixLayoutCreate");
   return Layout(layout);
 }
 
@@ -78,11 +85,11 @@ class Described {
  public:
   explicit Described(const LtProduct& product)
       : product_(product),
-        a_(product.a_transposed ? make_layout(product.in, product.k, product.m)
-                                : make_layout(product.in, product.m, product.k)),
-        b_(product.b_transposed ? make_layout(product.in, product.n, product.k)
-                                : make_layout(product.in, product.k, product.n)),
-        d_(make_layout(product.out, product.m, product.n)) {
+        a_(product.a_transposed ? make_layout(a_type(product), product.k, product.m)
+                                : make_layout(a_type(product), product.m, product.k)),
+        b_(product.b_transposed ? make_layout(b_type(product), product.n, product.k)
+                                : make_layout(b_type(product), product.k, product.n)),
+        d_(make_layout(data_type(product.out), product.m, product.n)) {
     cublasLtMatmulDesc_t operation = nullptr;
     check_cublas(cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F),
                  "cublasLtMatmulDescCreate");
@@ -91,6 +98,8 @@ class Described {
     set(CUBLASLT_MATMUL_DESC_TRANSB, product.b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(CUBLASLT_MATMUL_DESC_EPILOGUE, library_epilogue(product.epilogue));
     if (product.bias != nullptr) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, product.bias);
+    if (product.a_scale != nullptr) set(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, product.a_scale);
+    if (product.b_scale != nullptr) set(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, product.b_scale);
     if (product.aux != nullptr) {
       set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, product.aux);
       set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, product.m);
@@ -237,10 +246,10 @@ Chosen first_supported(LtState& state, const std::vector<ProductVariant>& varian
 }  // namespace
 
 std::string LtProduct::key() const {
-  return fmt::format("{}x{}x{} {}{} {} {} epilogue {} align {} {} {} {} {}", m, n, k,
+  return fmt::format("{}x{}x{} {}{} {} {} fp8 {} epilogue {} align {} {} {} {} {}", m, n, k,
                      a_transposed ? 't' : 'n', b_transposed ? 't' : 'n', name_of(in), name_of(out),
-                     static_cast<int>(epilogue), alignment_of(a), alignment_of(b), alignment_of(d),
-                     alignment_of(bias), alignment_of(aux));
+                     static_cast<int>(fp8), static_cast<int>(epilogue), alignment_of(a),
+                     alignment_of(b), alignment_of(d), alignment_of(bias), alignment_of(aux));
 }
 
 void run_best(CudaContext& context, const std::vector<ProductVariant>& variants) {

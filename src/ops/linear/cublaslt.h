@@ -23,6 +23,13 @@ enum class Epilogue : std::uint8_t {
   bias_gradient_b,  ///< bias = the sums of B's columns over k.
 };
 
+/// How fp8 operands are stored; A is e4m3 in both.
+enum class Fp8Product : std::uint8_t {
+  none,
+  forward,   ///< B is e4m3.
+  gradient,  ///< B is e5m2.
+};
+
 /// D = op(A) op(B) in the library's column-major terms; `beta_one` adds it to what D holds.
 struct LtProduct {
   std::int64_t m = 0;  ///< Rows of D.
@@ -30,15 +37,18 @@ struct LtProduct {
   std::int64_t k = 0;
   bool a_transposed = false;  ///< A is stored [k,m] instead of [m,k].
   bool b_transposed = false;  ///< B is stored [n,k] instead of [k,n].
-  DType in = DType::f32;
+  DType in = DType::f32;      ///< Of A and B, unless fp8.
+  Fp8Product fp8 = Fp8Product::none;
   DType out = DType::f32;
   Epilogue epilogue = Epilogue::none;
   bool beta_one = false;
   const void* a = nullptr;
   const void* b = nullptr;
   void* d = nullptr;
-  void* bias = nullptr;  ///< Of D's type: in, or out for a gradient.
-  void* aux = nullptr;   ///< [m,n] of D's type.
+  void* bias = nullptr;            ///< Of D's type: in, or out for a gradient.
+  void* aux = nullptr;             ///< [m,n] of D's type.
+  const float* a_scale = nullptr;  ///< What fp8 operands are multiplied by.
+  const float* b_scale = nullptr;
 
   /// Sizes, types, epilogue and alignments; not beta_one.
   std::string key() const;

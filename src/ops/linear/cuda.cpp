@@ -1,7 +1,12 @@
+#include <algorithm>
+#include <optional>
+#include <vector>
+
 #include "ops/check.h"
 #include "ops/linear/backends.h"
 #include "ops/linear/cublaslt.h"
 #include "ops/linear/cuda_epilogue.h"
+#include "ops/linear/cuda_fp8.h"
 
 // A row-major matrix is its transpose in the library's column-major terms, so y = x W becomes
 // y' = W' x', and D's rows are the features that a bias belongs to.
@@ -12,22 +17,52 @@ CudaMatrix matrix_of(const Tensor& tensor) {
   return {tensor.data<std::byte>(), tensor.dtype, row_count(tensor), tensor.dim(-1)};
 }
 
-LtProduct forward_product(const LinearArgs& args) {
-  const Tensor& product = args.pre_gelu ? args.pre_gelu : args.y;
-  return {.m = args.y.dim(-1),
-          .n = row_count(args.x),
-          .k = args.x.dim(-1),
-          .a_transposed = args.layout == WeightLayout::out_in,
-          .in = args.x.dtype,
-          .out = product.dtype,
-          .a = args.weight.data<std::byte>(),
-          .b = args.x.data<std::byte>(),
-          .d = product.data<std::byte>()};
+/// Where a command's own kernels find room behind the library's workspace.
+std::byte* own_scratch(CudaContext& context, std::size_t bytes) {
+  return context.scratch(kLtWorkspace + bytes).data() + kLtWorkspace;
+}
+
+/// Rounds both operands to fp8, k innermost as the library's fp8 kernels want them, and makes
+/// `product` one of these copies. `weight_turned`: the weight is stored [k,m] row by row.
+void use_fp8(CudaContext& context, LtProduct& product, const Tensor& weight, bool weight_turned,
+             const Tensor& x, Fp8Product kind) {
+  const CudaMatrix weights = matrix_of(weight);
+  const CudaMatrix xs = matrix_of(x);
+  const std::size_t weight_bytes = fp8_operand_bytes(weights);
+  std::byte* const room = own_scratch(context, weight_bytes + fp8_operand_bytes(xs));
+  const Fp8Operand a = place_fp8(room);
+  const Fp8Operand b = place_fp8(room + weight_bytes);
+  const bool gradient = kind == Fp8Product::gradient;
+  quantize_fp8(context, weights, Fp8Format::e4m3, weight_turned, a);
+  quantize_fp8(context, xs, gradient ? Fp8Format::e5m2 : Fp8Format::e4m3, /*transposed=*/false, b);
+  product.fp8 = kind;
+  product.a_transposed = true;
+  product.a = a.data;
+  product.b = b.data;
+  product.a_scale = a.scale;
+  product.b_scale = b.scale;
+}
+
+LtProduct forward_product(CudaContext& context, const LinearArgs& args) {
+  const Tensor& result = args.pre_gelu ? args.pre_gelu : args.y;
+  LtProduct product{.m = args.y.dim(-1),
+                    .n = row_count(args.x),
+                    .k = args.x.dim(-1),
+                    .a_transposed = args.layout == WeightLayout::out_in,
+                    .in = args.x.dtype,
+                    .out = result.dtype,
+                    .a = args.weight.data<std::byte>(),
+                    .b = args.x.data<std::byte>(),
+                    .d = result.data<std::byte>()};
+  if (args.fp8) {
+    use_fp8(context, product, args.weight, args.layout == WeightLayout::in_out, args.x,
+            Fp8Product::forward);
+  }
+  return product;
 }
 
 /// With bias and GELU inside the product, where the library's types allow it.
-std::optional<LtProduct> fused_forward(const LinearArgs& args) {
-  LtProduct product = forward_product(args);
+std::optional<LtProduct> fused_forward(const LinearArgs& args, LtProduct product) {
   if (args.bias && args.bias.dtype != args.y.dtype) return std::nullopt;
   if (args.bias) product.bias = args.bias.data<std::byte>();
   product.epilogue = args.bias ? Epilogue::bias : Epilogue::none;
@@ -39,45 +74,55 @@ std::optional<LtProduct> fused_forward(const LinearArgs& args) {
   return product;
 }
 
-void run_linear(CudaContext& context, const LinearArgs& args) {
-  const bool plain = !args.bias && !args.pre_gelu;
-  std::vector<ProductVariant> variants;
-  if (const auto fused = fused_forward(args))
-    variants.push_back({plain ? "plain" : "fused", *fused});
-  if (args.pre_gelu && args.bias && args.bias.dtype == args.pre_gelu.dtype) {
-    LtProduct product = forward_product(args);
-    product.epilogue = Epilogue::bias;
-    product.bias = args.bias.data<std::byte>();
-    variants.push_back({"bias fused", product, [&] {
-                          add_bias_gelu(context, {.x = matrix_of(args.pre_gelu),
-                                                  .gelu = args.y.data<std::byte>(),
-                                                  .gelu_dtype = args.y.dtype});
-                        }});
+/// The bias inside the product, GELU after it.
+std::optional<LtProduct> bias_forward(const LinearArgs& args, LtProduct product) {
+  if (!args.pre_gelu || !args.bias || args.bias.dtype != args.pre_gelu.dtype) return std::nullopt;
+  product.epilogue = Epilogue::bias;
+  product.bias = args.bias.data<std::byte>();
+  return product;
+}
+
+/// What follows a product: the bias where it is not in it, and GELU.
+void finish_forward(CudaContext& context, const LinearArgs& args, bool add_bias) {
+  BiasGelu rest{.x = matrix_of(args.pre_gelu ? args.pre_gelu : args.y)};
+  if (add_bias && args.bias) {
+    rest.bias = args.bias.data<std::byte>();
+    rest.bias_dtype = args.bias.dtype;
   }
-  if (!plain) {
-    variants.push_back({"apart", forward_product(args), [&] {
-                          const Tensor& product = args.pre_gelu ? args.pre_gelu : args.y;
-                          add_bias_gelu(context,
-                                        {.x = matrix_of(product),
-                                         .bias = args.bias ? args.bias.data<std::byte>() : nullptr,
-                                         .bias_dtype = args.bias ? args.bias.dtype : DType::f32,
-                                         .gelu = args.pre_gelu ? args.y.data<std::byte>() : nullptr,
-                                         .gelu_dtype = args.y.dtype});
-                        }});
+  if (args.pre_gelu) {
+    rest.gelu = args.y.data<std::byte>();
+    rest.gelu_dtype = args.y.dtype;
+  }
+  if (rest.bias != nullptr || rest.gelu != nullptr) add_bias_gelu(context, rest);
+}
+
+void run_linear(CudaContext& context, const LinearArgs& args) {
+  const LtProduct product = forward_product(context, args);
+  std::vector<ProductVariant> variants;
+  if (const auto fused = fused_forward(args, product)) variants.push_back({"fused", *fused});
+  if (const auto with_bias = bias_forward(args, product)) {
+    variants.push_back({"bias fused", *with_bias, [&] { finish_forward(context, args, false); }});
+  }
+  if (args.bias || args.pre_gelu) {
+    variants.push_back({"apart", product, [&] { finish_forward(context, args, true); }});
   }
   run_best(context, variants);
 }
 
 void run_backward_input(CudaContext& context, const LinearBackwardInputArgs& args) {
-  const LtProduct product{.m = args.dx.dim(-1),
-                          .n = row_count(args.dy),
-                          .k = args.dy.dim(-1),
-                          .a_transposed = args.layout == WeightLayout::in_out,
-                          .in = args.dy.dtype,
-                          .out = args.dx.dtype,
-                          .a = args.weight.data<std::byte>(),
-                          .b = args.dy.data<std::byte>(),
-                          .d = args.dx.data<std::byte>()};
+  LtProduct product{.m = args.dx.dim(-1),
+                    .n = row_count(args.dy),
+                    .k = args.dy.dim(-1),
+                    .a_transposed = args.layout == WeightLayout::in_out,
+                    .in = args.dy.dtype,
+                    .out = args.dx.dtype,
+                    .a = args.weight.data<std::byte>(),
+                    .b = args.dy.data<std::byte>(),
+                    .d = args.dx.data<std::byte>()};
+  if (args.fp8) {
+    use_fp8(context, product, args.weight, args.layout == WeightLayout::out_in, args.dy,
+            Fp8Product::gradient);
+  }
   std::vector<ProductVariant> variants;
   if (args.pre_gelu) {
     LtProduct fused = product;
@@ -91,11 +136,6 @@ void run_backward_input(CudaContext& context, const LinearBackwardInputArgs& arg
                                                args.pre_gelu.data<std::byte>());
                       }});
   run_best(context, variants);
-}
-
-/// Where a command's own kernels find room behind the library's workspace.
-float* own_scratch(CudaContext& context, std::size_t bytes) {
-  return reinterpret_cast<float*>(context.scratch(kLtWorkspace + bytes).data() + kLtWorkspace);
 }
 
 void run_backward_weight(CudaContext& context, const LinearBackwardWeightArgs& args) {
@@ -121,7 +161,7 @@ void run_backward_weight(CudaContext& context, const LinearBackwardWeightArgs& a
   const CudaMatrix dy = matrix_of(args.dy);
   const std::size_t bytes =
       std::max(column_sums_scratch(dy), static_cast<std::size_t>(dy.columns) * sizeof(float));
-  float* const room = own_scratch(context, bytes);
+  auto* const room = reinterpret_cast<float*>(own_scratch(context, bytes));
   float* const dbias = args.dbias.data<float>();
 
   LtProduct fused = product;

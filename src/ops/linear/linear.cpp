@@ -24,6 +24,16 @@ void require_matrix(std::string_view operation, std::string_view argument, const
           std::string(argument) + " is empty");
 }
 
+void require_fp8(std::string_view operation, const Device& device, const Tensor& x,
+                 const Tensor& weight) {
+  constexpr std::int64_t kMultiple = 16;
+  require(device.info().supports_fp8, operation, device.info().name + " has no fp8");
+  require(x.dtype == DType::bf16, operation, "fp8 products take bf16");
+  for (const std::int64_t size : {row_count(x), weight.dim(0), weight.dim(1)}) {
+    require(size % kMultiple == 0, operation, "fp8 needs sizes that are multiples of 16");
+  }
+}
+
 /// The width on the side of the weight that the operation's first argument does not show.
 std::int64_t other_width(std::string_view operation, const Tensor& weight, bool last) {
   require_present(operation, "weight", weight);
@@ -68,6 +78,7 @@ void linear(CommandBuffer& commands, const LinearArgs& args) {
        {std::pair{"x", args.x}, {"weight", args.weight}, {"bias", args.bias}}) {
     require_disjoint(kName, "pre_gelu", args.pre_gelu, name, tensor);
   }
+  if (args.fp8) require_fp8(kName, commands.device(), args.x, args.weight);
   commands.encode(kName, std::move(uses),
                   kernel_for(commands.device(), kName,
                              {.cpu = cpu_backend::linear, .cuda = cuda_backend::linear}, args));
@@ -95,6 +106,7 @@ void linear_backward_input(CommandBuffer& commands, const LinearBackwardInputArg
   require_disjoint(kName, "dx", args.dx, "dy", args.dy);
   require_disjoint(kName, "dx", args.dx, "weight", args.weight);
   require_disjoint(kName, "dx", args.dx, "pre_gelu", args.pre_gelu);
+  if (args.fp8) require_fp8(kName, commands.device(), args.dy, args.weight);
   commands.encode(kName, std::move(uses),
                   kernel_for(commands.device(), kName,
                              {.cpu = cpu_backend::linear_backward_input,

@@ -6,6 +6,10 @@
 
 namespace cajal::ops {
 
+// With `fp8` a product rounds x and the weight to e4m3 and dy to e5m2, each scaled by its largest
+// magnitude (Micikevicius et al. 2022). Sums, results and the gradients of weights stay as they
+// are. It needs bf16, sizes that are multiples of 16, and a device with supports_fp8.
+
 /// How the weight lies in memory.
 enum class WeightLayout : std::uint8_t {
   in_out,  ///< [in,out]: GPT-2's checkpoints ("Conv1D").
@@ -21,6 +25,7 @@ struct LinearArgs {
   Tensor y;           ///< [..., out] out; dtype of x, or f32.
   Tensor pre_gelu{};  ///< Optional [..., out] out, dtype of x: what gelu_backward needs.
   WeightLayout layout = WeightLayout::in_out;
+  bool fp8 = false;  ///< See above.
 };
 void linear(CommandBuffer& commands, const LinearArgs& args);
 
@@ -32,6 +37,7 @@ struct LinearBackwardInputArgs {
   Tensor dx;          ///< [..., in] out, dtype of dy.
   Tensor pre_gelu{};  ///< Optional [..., in], dtype of dy.
   WeightLayout layout = WeightLayout::in_out;
+  bool fp8 = false;  ///< See above.
 };
 void linear_backward_input(CommandBuffer& commands, const LinearBackwardInputArgs& args);
 

@@ -84,6 +84,7 @@ DeviceInfo describe(const CudaProperties& properties) {
   info.memory_bytes = total;
   info.memory_available = free > kKeptFree ? free - kKeptFree : 0;
   info.supports_bf16 = true;
+  info.supports_fp8 = properties.major > 8 || (properties.major == 8 && properties.minor >= 9);
   info.overlapping_commands = kOverlappingCommands;
   return info;
 }
