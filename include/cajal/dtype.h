@@ -8,12 +8,16 @@
 
 namespace cajal {
 
-enum class DType : std::uint8_t { f32, bf16, i32 };
+/// fp8 names a way to compute, not to store: products in e4m3 and e5m2 between tensors of bf16.
+enum class DType : std::uint8_t { f32, bf16, i32, fp8 };
 
 /// Bytes of one element.
-constexpr std::size_t size_of(DType dtype) { return dtype == DType::bf16 ? 2 : 4; }
+constexpr std::size_t size_of(DType dtype) {
+  if (dtype == DType::fp8) return 1;
+  return dtype == DType::bf16 ? 2 : 4;
+}
 
-/// "fp32", "bf16" or "int32": the spelling of the command line.
+/// "fp32", "bf16", "int32" or "fp8": the spelling of the command line.
 std::string_view name_of(DType dtype);
 
 /// Brain floating point: the upper half of an IEEE float32, rounded to nearest even.

@@ -14,7 +14,8 @@ namespace cajal::cli {
 std::vector<Choice<std::string>> preset_choices();
 std::string preset_names();  ///< "tiny, cajal-20m, ..."
 
-inline const std::vector<Choice<DType>> kDTypes{{"fp32", DType::f32}, {"bf16", DType::bf16}};
+inline const std::vector<Choice<DType>> kDTypes{
+    {"fp32", DType::f32}, {"bf16", DType::bf16}, {"fp8", DType::fp8}};
 inline const std::vector<Choice<SyncMode>> kSyncModes{{"step", SyncMode::step},
                                                       {"every-op", SyncMode::every_op}};
 

@@ -42,7 +42,16 @@ DType supported(const Device& device, DType dtype) {
     throw InvalidArgument(fmt::format("{} cannot compute in bf16", device.info().name),
                           device.info().bf16_remedy);
   }
+  if (dtype == DType::fp8 && !device.info().supports_fp8) {
+    throw InvalidArgument(fmt::format("{} cannot compute in fp8", device.info().name),
+                          "use --dtype bf16 or fp32");
+  }
   return dtype;
+}
+
+/// What activations and the weights' copy are stored in.
+DType stored_in(DType compute_dtype) {
+  return compute_dtype == DType::fp8 ? DType::bf16 : compute_dtype;
 }
 
 GptConfig validated(GptConfig config) {
@@ -55,7 +64,8 @@ GptConfig validated(GptConfig config) {
 Gpt::Gpt(std::shared_ptr<Device> device, GptConfig config, DType compute_dtype, Purpose purpose)
     : device_(std::move(device)),
       config_(validated(std::move(config))),
-      dtype_(supported(*device_, compute_dtype)),
+      dtype_(stored_in(supported(*device_, compute_dtype))),
+      fp8_(compute_dtype == DType::fp8),
       parameters_(*device_, parameter_specs(config_), dtype_, purpose),
       blocks_(block_weights(parameters_, config_.n_layer)),
       wte_(&parameters_["transformer.wte.weight"]),
@@ -107,7 +117,8 @@ void Gpt::record_attention(Pass& pass, const BlockWeights& weights, BlockActivat
                               .weight = weights.c_attn_weight->compute,
                               .bias = weights.c_attn_bias->compute,
                               .y = block.qkv,
-                              .pre_gelu = {}});
+                              .pre_gelu = {},
+                              .fp8 = fp8_ && pass.cache == nullptr});
   const int heads = static_cast<int>(config_.n_head);
   const std::uint32_t stream = pass.dropout.first_stream + pass.site++;
   if (pass.cache != nullptr) {
@@ -131,7 +142,8 @@ void Gpt::record_attention(Pass& pass, const BlockWeights& weights, BlockActivat
                               .weight = weights.c_proj_weight->compute,
                               .bias = weights.c_proj_bias->compute,
                               .y = pass.branch,
-                              .pre_gelu = {}});
+                              .pre_gelu = {},
+                              .fp8 = fp8_ && pass.cache == nullptr});
   pass.drop(pass.branch);
 }
 
@@ -144,13 +156,15 @@ void Gpt::record_feed_forward(Pass& pass, const BlockWeights& weights,
                               .weight = weights.c_fc_weight->compute,
                               .bias = weights.c_fc_bias->compute,
                               .y = block.gelu,
-                              .pre_gelu = block.pre_gelu});
+                              .pre_gelu = block.pre_gelu,
+                              .fp8 = fp8_ && pass.cache == nullptr});
   pass.branch = reserve("feed-forward projection", {pass.batch, pass.seq, config_.n_embd}, dtype_);
   ops::linear(pass.commands, {.x = block.gelu,
                               .weight = weights.mlp_c_proj_weight->compute,
                               .bias = weights.mlp_c_proj_bias->compute,
                               .y = pass.branch,
-                              .pre_gelu = {}});
+                              .pre_gelu = {},
+                              .fp8 = fp8_ && pass.cache == nullptr});
   pass.drop(pass.branch);
 }
 

@@ -116,7 +116,8 @@ class Gpt {
 
   std::shared_ptr<Device> device_;
   GptConfig config_;
-  DType dtype_;
+  DType dtype_;  ///< Of activations.
+  bool fp8_;     ///< The blocks' matrix products are in fp8; the head's are not.
   Parameters parameters_;
   std::vector<BlockWeights> blocks_;
   const Parameter* wte_;

@@ -37,8 +37,9 @@ Tensor Gpt::linear_backward(const Backward& pass, const Tensor& x, const Tensor&
                                               .dbias = bias.grad,
                                               .accumulate = pass.accumulate});
   Tensor dx = reserve("gradient", x.shape, dtype_);
-  ops::linear_backward_input(pass.commands,
-                             {.dy = dy, .weight = weight.compute, .dx = dx, .pre_gelu = pre_gelu});
+  ops::linear_backward_input(
+      pass.commands,
+      {.dy = dy, .weight = weight.compute, .dx = dx, .pre_gelu = pre_gelu, .fp8 = fp8_});
   return dx;
 }
 

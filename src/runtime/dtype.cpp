@@ -10,6 +10,8 @@ std::string_view name_of(DType dtype) {
       return "bf16";
     case DType::i32:
       return "int32";
+    case DType::fp8:
+      return "fp8";
   }
   return "unknown";
 }

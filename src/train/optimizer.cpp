@@ -38,7 +38,7 @@ void Optimizer::optimizer_step(CommandBuffer& commands, const Tensor& hyper) con
 
 std::size_t Optimizer::training_bytes(std::int64_t elements, DType compute_dtype) {
   const std::size_t f32_arenas = 4;  // weights, gradients, two moments
-  const std::size_t copy = compute_dtype == DType::bf16 ? size_of(DType::bf16) : 0;
+  const std::size_t copy = compute_dtype == DType::f32 ? 0 : size_of(DType::bf16);
   return static_cast<std::size_t>(elements) * (f32_arenas * size_of(DType::f32) + copy);
 }
 

@@ -19,6 +19,13 @@ void require(bool condition, std::string_view flag, std::string_view problem,
   if (!condition) throw InvalidArgument(fmt::format("{} {}", flag, problem), remedy);
 }
 
+DType dtype_named(std::string_view name) {
+  for (const DType dtype : {DType::bf16, DType::fp8}) {
+    if (name == name_of(dtype)) return dtype;
+  }
+  return DType::f32;
+}
+
 Settings defaults_for(const std::string& preset) {
   const Recipe recipe = recipe_for(preset);
   const model::GptConfig& config = model::preset_config(preset);
@@ -113,8 +120,7 @@ Settings settings_from_json(const json& object) {
   try {
     s.preset = object.at("preset").get<std::string>();
     s.data = object.at("data").get<std::vector<std::string>>();
-    s.dtype =
-        object.at("dtype").get<std::string>() == name_of(DType::bf16) ? DType::bf16 : DType::f32;
+    s.dtype = dtype_named(object.at("dtype").get<std::string>());
     s.shape.batch = object.at("batch").get<std::int64_t>();
     s.shape.seq = object.at("seq").get<std::int64_t>();
     s.shape.accumulate = object.at("accumulate").get<std::int64_t>();
