@@ -45,8 +45,10 @@ void adamw(CommandBuffer& commands, const AdamWArgs& args) {
       {args.norm.buffer, Access::read},        {args.hyper.buffer, Access::read},
       {args.state.buffer, Access::read_write}};
   if (args.compute) uses.push_back({args.compute.buffer, Access::write});
-  commands.encode(kOp, std::move(uses),
-                  kernel_for<AdamWArgs>(commands.device(), kOp, {.cpu = cpu_backend::adamw}, args));
+  commands.encode(
+      kOp, std::move(uses),
+      kernel_for<AdamWArgs>(commands.device(), kOp,
+                            {.cpu = cpu_backend::adamw, .cuda = cuda_backend::adamw}, args));
 }
 
 }  // namespace cajal::ops

@@ -15,4 +15,9 @@ Kernel zero(const Tensor& x);
 Kernel convert(const ConvertArgs& args);
 }  // namespace cpu_backend
 
+namespace cuda_backend {
+Kernel zero(const Tensor& x);
+Kernel convert(const ConvertArgs& args);
+}  // namespace cuda_backend
+
 }  // namespace cajal::ops

@@ -9,7 +9,8 @@ namespace cajal::ops {
 void zero(CommandBuffer& commands, const Tensor& x) {
   require_present("zero", "x", x);
   commands.encode("zero", {{x.buffer, Access::write}},
-                  kernel_for<Tensor>(commands.device(), "zero", {.cpu = cpu_backend::zero}, x));
+                  kernel_for<Tensor>(commands.device(), "zero",
+                                     {.cpu = cpu_backend::zero, .cuda = cuda_backend::zero}, x));
 }
 
 void convert(CommandBuffer& commands, const Tensor& from, const Tensor& to) {
@@ -21,7 +22,8 @@ void convert(CommandBuffer& commands, const Tensor& from, const Tensor& to) {
   const ConvertArgs args{from, to};
   commands.encode(
       op, {{from.buffer, Access::read}, {to.buffer, Access::write}},
-      kernel_for<ConvertArgs>(commands.device(), op, {.cpu = cpu_backend::convert}, args));
+      kernel_for<ConvertArgs>(commands.device(), op,
+                              {.cpu = cpu_backend::convert, .cuda = cuda_backend::convert}, args));
 }
 
 }  // namespace cajal::ops

@@ -7,3 +7,8 @@ namespace cajal::ops::cpu_backend {
 Kernel layer_norm(const LayerNormArgs& args);
 Kernel layer_norm_backward(const LayerNormBackwardArgs& args);
 }  // namespace cajal::ops::cpu_backend
+
+namespace cajal::ops::cuda_backend {
+Kernel layer_norm(const LayerNormArgs& args);
+Kernel layer_norm_backward(const LayerNormBackwardArgs& args);
+}  // namespace cajal::ops::cuda_backend

@@ -76,9 +76,10 @@ void layer_norm(CommandBuffer& commands, const LayerNormArgs& args) {
     uses.push_back({args.residual.buffer, Access::read});
     uses.push_back({args.sum.buffer, Access::write});
   }
-  commands.encode(
-      op, std::move(uses),
-      kernel_for<LayerNormArgs>(commands.device(), op, {.cpu = cpu_backend::layer_norm}, args));
+  commands.encode(op, std::move(uses),
+                  kernel_for<LayerNormArgs>(
+                      commands.device(), op,
+                      {.cpu = cpu_backend::layer_norm, .cuda = cuda_backend::layer_norm}, args));
 }
 
 void layer_norm_backward(CommandBuffer& commands, const LayerNormBackwardArgs& args) {
@@ -91,8 +92,10 @@ void layer_norm_backward(CommandBuffer& commands, const LayerNormBackwardArgs& a
                               {args.dweight.buffer, parameter},   {args.dbias.buffer, parameter}};
   if (args.dsum) uses.push_back({args.dsum.buffer, Access::read});
   commands.encode(op, std::move(uses),
-                  kernel_for<LayerNormBackwardArgs>(
-                      commands.device(), op, {.cpu = cpu_backend::layer_norm_backward}, args));
+                  kernel_for<LayerNormBackwardArgs>(commands.device(), op,
+                                                    {.cpu = cpu_backend::layer_norm_backward,
+                                                     .cuda = cuda_backend::layer_norm_backward},
+                                                    args));
 }
 
 }  // namespace cajal::ops
