@@ -6,3 +6,7 @@
 namespace cajal::ops::cpu_backend {
 Kernel dropout(const DropoutArgs& args);
 }  // namespace cajal::ops::cpu_backend
+
+namespace cajal::ops::cuda_backend {
+Kernel dropout(const DropoutArgs& args);
+}  // namespace cajal::ops::cuda_backend

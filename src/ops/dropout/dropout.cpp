@@ -20,7 +20,8 @@ void dropout(CommandBuffer& commands, const DropoutArgs& args) {
       {{args.x.buffer, Access::read},
        {args.seed.buffer, Access::read},
        {args.y.buffer, Access::write}},
-      kernel_for<DropoutArgs>(commands.device(), op, {.cpu = cpu_backend::dropout}, args));
+      kernel_for<DropoutArgs>(commands.device(), op,
+                              {.cpu = cpu_backend::dropout, .cuda = cuda_backend::dropout}, args));
 }
 
 }  // namespace cajal::ops

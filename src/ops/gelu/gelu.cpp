@@ -13,7 +13,8 @@ void gelu(CommandBuffer& commands, const GeluArgs& args) {
   require_dtype(kName, "y", args.y, {args.x.dtype});
   require_no_partial_overlap(kName, "y", args.y, "x", args.x);
   commands.encode(kName, {{args.x.buffer, Access::read}, {args.y.buffer, Access::write}},
-                  kernel_for(commands.device(), kName, {.cpu = cpu_backend::gelu}, args));
+                  kernel_for(commands.device(), kName,
+                             {.cpu = cpu_backend::gelu, .cuda = cuda_backend::gelu}, args));
 }
 
 void gelu_backward(CommandBuffer& commands, const GeluBackwardArgs& args) {
@@ -25,11 +26,13 @@ void gelu_backward(CommandBuffer& commands, const GeluBackwardArgs& args) {
   require_dtype(kName, "dx", args.dx, {args.x.dtype});
   require_disjoint(kName, "dx", args.dx, "x", args.x);
   require_no_partial_overlap(kName, "dx", args.dx, "dy", args.dy);
-  commands.encode(kName,
-                  {{args.x.buffer, Access::read},
-                   {args.dy.buffer, Access::read},
-                   {args.dx.buffer, Access::write}},
-                  kernel_for(commands.device(), kName, {.cpu = cpu_backend::gelu_backward}, args));
+  commands.encode(
+      kName,
+      {{args.x.buffer, Access::read},
+       {args.dy.buffer, Access::read},
+       {args.dx.buffer, Access::write}},
+      kernel_for(commands.device(), kName,
+                 {.cpu = cpu_backend::gelu_backward, .cuda = cuda_backend::gelu_backward}, args));
 }
 
 }  // namespace cajal::ops
