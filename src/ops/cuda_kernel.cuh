@@ -203,6 +203,9 @@ void launch(const CudaContext& context, std::string_view name, void (*kernel)(Pa
     check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                     static_cast<int>(shape.shared_bytes)),
                "cudaFuncSetAttribute");
+    check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                    cudaSharedmemCarveoutMaxShared),
+               "cudaFuncSetAttribute");
   }
   kernel<<<shape.grid, shape.block, shape.shared_bytes, context.stream()>>>(
       static_cast<Args&&>(args)...);

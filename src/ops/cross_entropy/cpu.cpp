@@ -1,9 +1,6 @@
-#include <fmt/format.h>
-
 #include <cmath>
 #include <limits>
 
-#include "cajal/error.h"
 #include "ops/cpu_parallel.h"
 #include "ops/cross_entropy/backends.h"
 #include "ops/vector_math.h"
@@ -15,8 +12,7 @@ void check_targets(const std::int32_t* targets, std::int64_t count, std::int64_t
   for (std::int64_t n = 0; n < count; ++n) {
     const std::int32_t target = targets[n];
     if (target == kIgnoreTarget || (target >= 0 && target < vocab)) continue;
-    throw Error(fmt::format("target {} is {}, outside the vocabulary of {}", n, target, vocab),
-                fmt::format("mark targets that do not count with {}", kIgnoreTarget));
+    throw target_outside(n, target, vocab);
   }
 }
 

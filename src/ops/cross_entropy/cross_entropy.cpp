@@ -1,5 +1,7 @@
 #include "ops/cross_entropy/cross_entropy.h"
 
+#include <fmt/format.h>
+
 #include "ops/check.h"
 #include "ops/cross_entropy/backends.h"
 #include "ops/dispatch.h"
@@ -30,13 +32,20 @@ void check(std::string_view op, const CrossEntropyArgs& args) {
 
 }  // namespace
 
+Error target_outside(std::int64_t index, std::int32_t target, std::int64_t vocab) {
+  return Error(fmt::format("target {} is {}, outside the vocabulary of {}", index, target, vocab),
+               fmt::format("mark targets that do not count with {}", kIgnoreTarget));
+}
+
 void target_scale(CommandBuffer& commands, const TargetScaleArgs& args) {
   constexpr auto op = "target_scale";
   require_dtype(op, "targets", args.targets, {DType::i32});
   check_scalar(op, "scale", args.scale);
   commands.encode(
       op, {{args.targets.buffer, Access::read}, {args.scale.buffer, Access::write}},
-      kernel_for<TargetScaleArgs>(commands.device(), op, {.cpu = cpu_backend::target_scale}, args));
+      kernel_for<TargetScaleArgs>(
+          commands.device(), op,
+          {.cpu = cpu_backend::target_scale, .cuda = cuda_backend::target_scale}, args));
 }
 
 void cross_entropy(CommandBuffer& commands, const CrossEntropyArgs& args) {
@@ -47,9 +56,11 @@ void cross_entropy(CommandBuffer& commands, const CrossEntropyArgs& args) {
                               {args.scale.buffer, Access::read},
                               {args.loss.buffer, Access::read_write}};
   if (args.dlogits) uses.push_back({args.dlogits.buffer, Access::write});
-  commands.encode(op, std::move(uses),
-                  kernel_for<CrossEntropyArgs>(commands.device(), op,
-                                               {.cpu = cpu_backend::cross_entropy}, args));
+  commands.encode(
+      op, std::move(uses),
+      kernel_for<CrossEntropyArgs>(
+          commands.device(), op,
+          {.cpu = cpu_backend::cross_entropy, .cuda = cuda_backend::cross_entropy}, args));
 }
 
 }  // namespace cajal::ops
