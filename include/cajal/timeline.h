@@ -92,7 +92,8 @@ class Timeline {
   bool tracing() const;
 
   Usage usage() const;
-  std::vector<IdleGap> idle_gaps() const;  ///< Among the spans kept.
+  std::vector<IdleGap> idle_gaps() const;           ///< Among the spans kept.
+  std::vector<SubmissionSpan> submissions() const;  ///< Those kept, in the order completed.
 
   /// Chrome trace JSON (opens in Perfetto): a host lane with commits and waits, marked with their
   /// reason, and a device lane with submissions and operations. Written whole or not at all.

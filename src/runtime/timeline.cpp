@@ -140,6 +140,11 @@ void Timeline::add(WaitSpan span) {
   state_->keep(state_->waits, span);
 }
 
+std::vector<SubmissionSpan> Timeline::submissions() const {
+  const std::lock_guard lock(state_->mutex);
+  return {state_->submissions.begin(), state_->submissions.end()};
+}
+
 std::vector<IdleGap> Timeline::idle_gaps() const {
   const std::lock_guard lock(state_->mutex);
   std::vector<IdleGap> gaps;
