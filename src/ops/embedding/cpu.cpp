@@ -1,6 +1,3 @@
-#include <fmt/format.h>
-
-#include "cajal/error.h"
 #include "ops/cpu_parallel.h"
 #include "ops/embedding/backends.h"
 #include "ops/vector_math.h"
@@ -13,20 +10,15 @@ void check_ids(const Tensor& tokens, std::int64_t vocab) {
   const auto limit = static_cast<std::uint32_t>(vocab);
   for (std::int64_t n = 0; n < tokens.size(); ++n) {
     if (static_cast<std::uint32_t>(ids[n]) < limit) continue;
-    const std::int64_t length = tokens.dim(1);
-    throw Error(fmt::format("token [{},{}] is {}, outside the table of {} rows", n / length,
-                            n % length, ids[n], vocab),
-                "use the tokenizer that the model was made with");
+    throw token_outside(n, tokens.dim(1), ids[n], vocab);
   }
 }
 
 std::int64_t first_position(const EmbeddingArgs& args) {
   if (!args.position) return 0;
-  const std::int64_t position = *args.position.data<std::int32_t>();
+  const std::int32_t position = *args.position.data<std::int32_t>();
   if (position < 0 || position + args.tokens.dim(1) > args.wpe.dim(0)) {
-    throw Error(fmt::format("positions [{},{}) reach outside the table of {} rows", position,
-                            position + args.tokens.dim(1), args.wpe.dim(0)),
-                "use a shorter text or a model with more positions");
+    throw positions_outside(position, args.tokens.dim(1), args.wpe.dim(0));
   }
   return position;
 }

@@ -1,5 +1,7 @@
 #include "ops/embedding/embedding.h"
 
+#include <fmt/format.h>
+
 #include "ops/check.h"
 #include "ops/dispatch.h"
 #include "ops/embedding/backends.h"
@@ -28,6 +30,18 @@ void check_activation(std::string_view op, std::string_view name, const Tensor& 
 
 }  // namespace
 
+Error token_outside(std::int64_t index, std::int64_t length, std::int32_t id, std::int64_t vocab) {
+  return Error(fmt::format("token [{},{}] is {}, outside the table of {} rows", index / length,
+                           index % length, id, vocab),
+               "use the tokenizer that the model was made with");
+}
+
+Error positions_outside(std::int32_t position, std::int64_t length, std::int64_t positions) {
+  return Error(fmt::format("positions [{},{}) reach outside the table of {} rows", position,
+                           position + length, positions),
+               "use a shorter text or a model with more positions");
+}
+
 void embedding(CommandBuffer& commands, const EmbeddingArgs& args) {
   constexpr auto op = "embedding";
   check_tokens(op, args.tokens);
@@ -48,9 +62,10 @@ void embedding(CommandBuffer& commands, const EmbeddingArgs& args) {
     require_shape(op, "position", args.position, {1});
     uses.push_back({args.position.buffer, Access::read});
   }
-  commands.encode(
-      op, std::move(uses),
-      kernel_for<EmbeddingArgs>(commands.device(), op, {.cpu = cpu_backend::embedding}, args));
+  commands.encode(op, std::move(uses),
+                  kernel_for<EmbeddingArgs>(
+                      commands.device(), op,
+                      {.cpu = cpu_backend::embedding, .cuda = cuda_backend::embedding}, args));
 }
 
 void embedding_backward(CommandBuffer& commands, const EmbeddingBackwardArgs& args) {
@@ -70,8 +85,10 @@ void embedding_backward(CommandBuffer& commands, const EmbeddingBackwardArgs& ar
                    {args.dx.buffer, Access::read},
                    {args.dwte.buffer, Access::read_write},
                    {args.dwpe.buffer, Access::read_write}},
-                  kernel_for<EmbeddingBackwardArgs>(
-                      commands.device(), op, {.cpu = cpu_backend::embedding_backward}, args));
+                  kernel_for<EmbeddingBackwardArgs>(commands.device(), op,
+                                                    {.cpu = cpu_backend::embedding_backward,
+                                                     .cuda = cuda_backend::embedding_backward},
+                                                    args));
 }
 
 }  // namespace cajal::ops
