@@ -53,8 +53,10 @@ void attention(CommandBuffer& commands, const AttentionArgs& args) {
   require_disjoint(kName, "out", args.out, "qkv", args.qkv);
   require_disjoint(kName, "lse", args.lse, "qkv", args.qkv);
   require_disjoint(kName, "lse", args.lse, "out", args.out);
-  commands.encode(kName, std::move(uses),
-                  kernel_for(commands.device(), kName, {.cpu = cpu_backend::attention}, args));
+  commands.encode(
+      kName, std::move(uses),
+      kernel_for(commands.device(), kName,
+                 {.cpu = cpu_backend::attention, .cuda = cuda_backend::attention}, args));
 }
 
 void attention_backward(CommandBuffer& commands, const AttentionBackwardArgs& args) {
@@ -77,7 +79,9 @@ void attention_backward(CommandBuffer& commands, const AttentionBackwardArgs& ar
   }
   commands.encode(
       kName, std::move(uses),
-      kernel_for(commands.device(), kName, {.cpu = cpu_backend::attention_backward}, args));
+      kernel_for(commands.device(), kName,
+                 {.cpu = cpu_backend::attention_backward, .cuda = cuda_backend::attention_backward},
+                 args));
 }
 
 void cached_attention(CommandBuffer& commands, const CachedAttentionArgs& args) {
@@ -107,7 +111,9 @@ void cached_attention(CommandBuffer& commands, const CachedAttentionArgs& args) 
        {args.v_cache.buffer, Access::read_write},
        {args.position.buffer, Access::read},
        {args.out.buffer, Access::write}},
-      kernel_for(commands.device(), kName, {.cpu = cpu_backend::cached_attention}, args));
+      kernel_for(commands.device(), kName,
+                 {.cpu = cpu_backend::cached_attention, .cuda = cuda_backend::cached_attention},
+                 args));
 }
 
 }  // namespace cajal::ops

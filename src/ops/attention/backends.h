@@ -11,3 +11,11 @@ Kernel attention_backward(const AttentionBackwardArgs& args);
 Kernel cached_attention(const CachedAttentionArgs& args);
 
 }  // namespace cajal::ops::cpu_backend
+
+namespace cajal::ops::cuda_backend {
+
+Kernel attention(const AttentionArgs& args);
+Kernel attention_backward(const AttentionBackwardArgs& args);
+Kernel cached_attention(const CachedAttentionArgs& args);
+
+}  // namespace cajal::ops::cuda_backend

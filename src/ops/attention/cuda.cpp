@@ -1,0 +1,115 @@
+#include <fmt/format.h>
+
+#include "cajal/error.h"
+#include "ops/attention/backends.h"
+#include "ops/attention/cuda_implementations.h"
+#include "ops/attention/cuda_rows.h"
+
+namespace cajal::ops {
+namespace cuda_attention {
+namespace {
+
+/// Blocks of 64 tokens, over all heads, from which on cuDNN is the quicker one.
+constexpr std::int64_t kFewestBlocksForCudnn = 0;
+constexpr std::int64_t kBlock = 64;
+
+/// cuDNN has fused kernels for bf16 and heads that are a multiple of 8 wide, the quickest there are
+/// where the problem fills the card. Its dropout draws other random numbers than attention.h's, and
+/// its f32 would be computed in TF32. run_cudnn may still say no: then it is our kernels' turn too.
+bool prefers_cudnn(const Tensor& qkv, int heads, const AttentionDropout& dropout) {
+  const Sizes sizes = sizes_of(qkv, heads);
+  return qkv.dtype == DType::bf16 && dropout.probability == 0.0F && sizes.width % 8 == 0 &&
+         sizes.width <= 128 &&
+         (sizes.tokens + kBlock - 1) / kBlock * sizes.heads >= kFewestBlocksForCudnn;
+}
+
+template <class Args>
+Kernel choose(const Args& args) {
+  return
+      [args, cudnn = prefers_cudnn(args.qkv, args.heads, args.dropout)](ExecutionContext& context) {
+        if (cudnn && run_cudnn(cuda(context), args)) return;
+        run_own(cuda(context), args);
+      };
+}
+
+template <class T>
+CacheProblem<T> problem_of(const CachedAttentionArgs& args, KernelFault* fault) {
+  CacheProblem<T> problem;
+  problem.sizes = sizes_of(args.qkv, args.heads);
+  problem.q = part_of<const T>(args.qkv, 0);
+  problem.k = part_of<const T>(args.qkv, 1);
+  problem.v = part_of<const T>(args.qkv, 2);
+  problem.k_cache = rows_of<T>(args.k_cache);
+  problem.v_cache = rows_of<T>(args.v_cache);
+  problem.out = rows_of<T>(args.out);
+  problem.position = args.position.data<std::int32_t>();
+  problem.capacity = static_cast<int>(args.k_cache.dim(1));
+  problem.vector = in_vectors<T>(problem.sizes, {args.qkv, args.k_cache, args.v_cache, args.out});
+  problem.fault = fault;
+  return problem;
+}
+
+/// Attention from the new tokens to the cache, once it holds them.
+template <class T>
+ForwardProblem<T> attention_of(const CacheProblem<T>& cache) {
+  ForwardProblem<T> problem;
+  problem.sizes = cache.sizes;
+  problem.q = cache.q;
+  problem.k = {cache.k_cache.data, cache.k_cache.batch_stride, cache.k_cache.token_stride};
+  problem.v = {cache.v_cache.data, cache.v_cache.batch_stride, cache.v_cache.token_stride};
+  problem.out = cache.out;
+  problem.position = cache.position;
+  problem.capacity = cache.capacity;
+  problem.vector = cache.vector;
+  return problem;
+}
+
+/// From so many new tokens on, blocks of queries pay, which read the cache once for all of them.
+constexpr int kFewestForBlocks = 16;
+
+template <class T>
+void run_cached(CudaContext& context, const CacheProblem<T>& problem) {
+  if (problem.sizes.tokens < kFewestForBlocks && decodes<T>(problem.sizes.width)) {
+    cache_decode(context, problem);
+    return;
+  }
+  cache_append(context, problem);
+  const ForwardProblem<T> attention = attention_of(problem);
+  if constexpr (sizeof(T) == 2) {
+    if (mma_forward(context, attention)) return;
+  }
+  simt_forward(context, attention);
+}
+
+}  // namespace
+}  // namespace cuda_attention
+
+namespace cuda_backend {
+
+Kernel attention(const AttentionArgs& args) { return cuda_attention::choose(args); }
+
+Kernel attention_backward(const AttentionBackwardArgs& args) {
+  return cuda_attention::choose(args);
+}
+
+Kernel cached_attention(const CachedAttentionArgs& args) {
+  return [args](ExecutionContext& context) {
+    CudaContext& device = cuda(context);
+    KernelFault* const fault =
+        device.fault_slot([tokens = args.qkv.dim(1), capacity = args.k_cache.dim(1)](
+                              std::int64_t, std::int32_t position) {
+          return fmt::format(
+              "cached_attention: {} tokens at position {} of a cache of {}; make the cache longer "
+              "or start a new one",
+              tokens, position, capacity);
+        });
+    if (args.qkv.dtype == DType::f32) {
+      cuda_attention::run_cached(device, cuda_attention::problem_of<float>(args, fault));
+    } else {
+      cuda_attention::run_cached(device, cuda_attention::problem_of<__nv_bfloat16>(args, fault));
+    }
+  };
+}
+
+}  // namespace cuda_backend
+}  // namespace cajal::ops
