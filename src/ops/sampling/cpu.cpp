@@ -1,11 +1,8 @@
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <span>
 
-#include "cajal/error.h"
 #include "ops/philox.h"
 #include "ops/sampling/backends.h"
 #include "ops/vector_math.h"
@@ -34,13 +31,10 @@ double total_weight(std::span<const Candidate> candidates) {
 /// Throws the fault of a row that nothing can be drawn from.
 template <class T>
 [[noreturn]] void throw_undrawable(const T* logits, std::int64_t vocab, std::int64_t row) {
-  constexpr auto remedy = "the weights are damaged: go back to an earlier checkpoint";
   for (std::int64_t v = 0; v < vocab; ++v) {
-    if (std::isnan(static_cast<float>(logits[v]))) {
-      throw Error(fmt::format("logit [{},{}] is NaN", row, v), remedy);
-    }
+    if (std::isnan(static_cast<float>(logits[v]))) throw undrawable(row, v);
   }
-  throw Error(fmt::format("the largest logit of row {} is not finite", row), remedy);
+  throw undrawable(row, -1);
 }
 
 /// The largest of a row's logits.

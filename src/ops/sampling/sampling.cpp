@@ -1,5 +1,7 @@
 #include "ops/sampling/sampling.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "ops/check.h"
@@ -25,6 +27,12 @@ void check_integers(std::string_view name, const Tensor& tensor, const Shape& sh
 
 }  // namespace
 
+Error undrawable(std::int64_t row, std::int64_t nan_at) {
+  return Error(nan_at >= 0 ? fmt::format("logit [{},{}] is NaN", row, nan_at)
+                           : fmt::format("the largest logit of row {} is not finite", row),
+               "the weights are damaged: go back to an earlier checkpoint");
+}
+
 void sample(CommandBuffer& commands, const SamplingArgs& args) {
   check_options(args.options);
   require_dtype(kOp, "logits", args.logits, {DType::f32, DType::bf16});
@@ -44,7 +52,8 @@ void sample(CommandBuffer& commands, const SamplingArgs& args) {
   }
   commands.encode(
       kOp, std::move(uses),
-      kernel_for<SamplingArgs>(commands.device(), kOp, {.cpu = cpu_backend::sample}, args));
+      kernel_for<SamplingArgs>(commands.device(), kOp,
+                               {.cpu = cpu_backend::sample, .cuda = cuda_backend::sample}, args));
 }
 
 }  // namespace cajal::ops
