@@ -137,6 +137,9 @@ std::vector<OpCase> embedding_cases() {
   // One token everywhere: the longest sums; and widths that share cache lines between threads.
   cases.push_back(backward_case({4, 128, 1, 128, 512}));
   cases.push_back(backward_case({2, 7, 3, 9, 130}));
+  // More tokens than one pass over them serves, as text has them and with sums of a thousand.
+  cases.push_back(backward_case({9, 513, 1776, 513, 50}));
+  cases.push_back(backward_case({5, 1001, 3, 1001, 136, DType::f32, DType::bf16}));
   cases.push_back(gradient_case({2, 7, 5, 9, 17}));
   cases.push_back(gradient_case({1, 1, 3, 1, 50}));
   cases.push_back(gradient_case({3, 33, 50, 40, 64, DType::f32, DType::bf16}));
