@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "cajal/error.h"
+#include "device_fixture.h"
 #include "model/model_fixture.h"
 #include "model/presets.h"
 #include "ops/cross_entropy/cross_entropy.h"
@@ -64,7 +65,9 @@ double reference_loss(const ReferenceGpt& reference, std::int64_t batch,
   return sum / static_cast<double>(count);
 }
 
-TEST(Gpt, LossAndEveryGradientAgreeWithTheReference) {
+using Gpt = DeviceTest;
+
+TEST_F(Gpt, LossAndEveryGradientAgreeWithTheReference) {
   const std::uint64_t seed = fresh_seed();
   SCOPED_TRACE(::testing::Message() << "seed " << seed);
   SmallGpt small(seed);
@@ -104,7 +107,7 @@ TEST(Gpt, LossAndEveryGradientAgreeWithTheReference) {
   }
 }
 
-TEST(Gpt, PaddedRowsOfTheVocabularyGetNoGradient) {
+TEST_F(Gpt, PaddedRowsOfTheVocabularyGetNoGradient) {
   const std::uint64_t seed = fresh_seed();
   SmallGpt small(seed);
   std::mt19937_64 generator(seed);
@@ -116,7 +119,7 @@ TEST(Gpt, PaddedRowsOfTheVocabularyGetNoGradient) {
     EXPECT_EQ(got.gradients[wte.offset + i], 0.0F) << i;
 }
 
-TEST(Gpt, AccumulationAddsGradients) {
+TEST_F(Gpt, AccumulationAddsGradients) {
   const std::uint64_t seed = fresh_seed();
   SmallGpt small(seed);
   std::mt19937_64 generator(seed);
@@ -131,7 +134,7 @@ TEST(Gpt, AccumulationAddsGradients) {
   }
 }
 
-TEST(Gpt, CachedDecodingAgreesWithTheWholeSequence) {
+TEST_F(Gpt, CachedDecodingAgreesWithTheWholeSequence) {
   const std::uint64_t seed = fresh_seed();
   SCOPED_TRACE(::testing::Message() << "seed " << seed);
   SmallGpt small(seed);
@@ -174,7 +177,7 @@ TEST(Gpt, CachedDecodingAgreesWithTheWholeSequence) {
   }
 }
 
-TEST(Gpt, RefusesASequenceLongerThanItsPositions) {
+TEST_F(Gpt, RefusesASequenceLongerThanItsPositions) {
   SmallGpt small(1);
   const auto commands = small.queue.command_buffer("pass");
   const Tensor tokens = allocate(*small.device, DType::i32, {1, 12});
@@ -224,7 +227,9 @@ TEST(Presets, ParameterCountsAreThePublishedOnes) {
   EXPECT_EQ(model::preset_config("gpt2-124m").padded_vocab_size(), 50304);
 }
 
-TEST(Parameters, InitialValuesDependOnTheSeedAlone) {
+using Parameters = DeviceTest;
+
+TEST_F(Parameters, InitialValuesDependOnTheSeedAlone) {
   SmallGpt a(1);
   SmallGpt b(2);
   EXPECT_EQ(a.gpt.parameters().initial_values(7), b.gpt.parameters().initial_values(7));

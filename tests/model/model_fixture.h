@@ -1,4 +1,4 @@
-// A small GPT on the CPU with random weights, for tests.
+// A small GPT with random weights on the device that tests run on.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include "model/reference_gpt.h"
 #include "ops/fill/fill.h"
 #include "runtime/memory_plan.h"
+#include "test_device.h"
 
 namespace cajal::testing {
 
@@ -57,7 +58,7 @@ class SmallGpt {
  public:
   explicit SmallGpt(std::uint64_t seed, model::GptConfig config = odd_config(),
                     DType dtype = DType::f32)
-      : device(Device::open("cpu", {.threads = 2})), queue(device), gpt(device, config, dtype) {
+      : device(open_test_device({.threads = 2})), queue(device), gpt(device, config, dtype) {
     std::mt19937_64 generator(seed);
     std::normal_distribution<float> normal(0.0F, 0.3F);
     arena.assign(static_cast<std::size_t>(gpt.parameters().size()), 0.0F);

@@ -33,9 +33,11 @@ void set_last_token(const AttentionSize& size, Values& inputs, double value, boo
   std::fill(qkv.end() - (query ? 3 : 2) * size.channels(), qkv.end(), value);
 }
 
-class AttentionProperty : public ::testing::TestWithParam<DType> {
+class AttentionProperty : public DeviceTest, public ::testing::WithParamInterface<DType> {
  protected:
   void SetUp() override {
+    DeviceTest::SetUp();
+    if (IsSkipped()) return;
     if (const auto reason = skip_reason(attention_case({.dtype = GetParam()}), *test_device())) {
       GTEST_SKIP() << *reason;
     }
@@ -173,7 +175,9 @@ TEST_P(AttentionProperty, PositionBeyondTheCacheIsAFault) {
 INSTANTIATE_TEST_SUITE_P(Types, AttentionProperty, ::testing::Values(DType::f32, DType::bf16),
                          [](const auto& type) { return std::string(name_of(type.param)); });
 
-TEST(Attention, RefusesWhatDoesNotFit) {
+using Attention = DeviceTest;
+
+TEST_F(Attention, RefusesWhatDoesNotFit) {
   CommandQueue queue(test_device());
   const auto commands = queue.command_buffer("refusals");
   const auto tensor = [&](const Shape& shape) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "device_fixture.h"
 #include "ops/harness.h"
 
 namespace cajal::testing {
@@ -32,6 +33,16 @@ std::vector<OpCase> cases_where(Predicate predicate) {
   }
   return chosen;
 }
+
+/// A test of one case, where the device can run it.
+class CaseTest : public DeviceTest, public ::testing::WithParamInterface<OpCase> {
+ protected:
+  void SetUp() override {
+    DeviceTest::SetUp();
+    if (IsSkipped()) return;
+    if (const auto reason = skip_reason(GetParam(), *test_device())) GTEST_SKIP() << *reason;
+  }
+};
 
 inline std::string how_to_repeat() {
   return fmt::format("repeat with CAJAL_TEST_SEED={}", run_seed());

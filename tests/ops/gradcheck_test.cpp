@@ -4,10 +4,9 @@
 namespace cajal::testing {
 namespace {
 
-class Gradients : public ::testing::TestWithParam<OpCase> {};
+using Gradients = CaseTest;
 
 TEST_P(Gradients, MatchCentralDifferences) {
-  if (const auto reason = skip_reason(GetParam(), *test_device())) GTEST_SKIP() << *reason;
   SCOPED_TRACE(how_to_repeat());
   expect_none(check_gradients(GetParam(), test_device(), run_seed()));
 }

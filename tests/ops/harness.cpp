@@ -79,14 +79,6 @@ std::uint64_t run_seed() {
   return seed;
 }
 
-const std::shared_ptr<Device>& test_device() {
-  static const std::shared_ptr<Device> device = [] {
-    const char* name = std::getenv("CAJAL_TEST_DEVICE");  // NOLINT(concurrency-mt-unsafe)
-    return Device::open(name != nullptr ? name : "cpu");
-  }();
-  return device;
-}
-
 std::string full_name(const OpCase& op_case) { return op_case.operation + "/" + op_case.variant; }
 
 std::optional<std::string> skip_reason(const OpCase& op_case, const Device& device) {

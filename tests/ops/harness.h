@@ -13,14 +13,12 @@
 #include "cajal/command_queue.h"
 #include "cajal/device.h"
 #include "ops/cases.h"
+#include "test_device.h"
 
 namespace cajal::testing {
 
 /// CAJAL_TEST_SEED, or a fresh random number; the same through one process.
 std::uint64_t run_seed();
-
-/// The device that CAJAL_TEST_DEVICE names, "cpu" by default. Opened once.
-const std::shared_ptr<Device>& test_device();
 
 /// "linear/bf16/N=7".
 std::string full_name(const OpCase& op_case);

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "cajal/error.h"
+#include "device_fixture.h"
 #include "ops/harness.h"
 
 namespace cajal::testing {
@@ -34,13 +35,19 @@ auto names(const char* operation, const char* argument) {
   return AllOf(HasSubstr(operation), HasSubstr(argument));
 }
 
-class LinearRefusals : public ::testing::Test {
+class LinearRefusals : public DeviceTest {
  protected:
-  ops::LinearArgs forward{.x = make({2, 3, 8}), .weight = make({8, 4}), .y = make({2, 3, 4})};
-  ops::LinearBackwardInputArgs input{
-      .dy = make({6, 4}), .weight = make({8, 4}), .dx = make({6, 8})};
-  ops::LinearBackwardWeightArgs weight{
-      .x = make({6, 8}), .dy = make({6, 4}), .dweight = make({8, 4})};
+  void SetUp() override {
+    DeviceTest::SetUp();
+    if (IsSkipped()) return;
+    forward = {.x = make({2, 3, 8}), .weight = make({8, 4}), .y = make({2, 3, 4})};
+    input = {.dy = make({6, 4}), .weight = make({8, 4}), .dx = make({6, 8})};
+    weight = {.x = make({6, 8}), .dy = make({6, 4}), .dweight = make({8, 4})};
+  }
+
+  ops::LinearArgs forward;
+  ops::LinearBackwardInputArgs input;
+  ops::LinearBackwardWeightArgs weight;
 };
 
 TEST_F(LinearRefusals, TakesWhatFits) {

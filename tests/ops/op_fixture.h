@@ -11,12 +11,20 @@
 
 #include "cajal/command_queue.h"
 #include "cajal/error.h"
+#include "device_fixture.h"
 #include "ops/harness.h"
 
 namespace cajal::testing {
 
-class OpTest : public ::testing::Test {
+class OpTest : public DeviceTest {
  protected:
+  void SetUp() override {
+    DeviceTest::SetUp();
+    if (IsSkipped()) return;
+    device = test_device();
+    queue = std::make_unique<CommandQueue>(device);
+  }
+
   template <class T>
   Tensor tensor(const std::vector<T>& values, DType dtype, Shape shape = {}) {
     if (shape.empty()) shape = {static_cast<std::int64_t>(values.size())};
@@ -57,8 +65,8 @@ class OpTest : public ::testing::Test {
     return {};
   }
 
-  std::shared_ptr<Device> device = test_device();
-  std::unique_ptr<CommandQueue> queue = std::make_unique<CommandQueue>(device);
+  std::shared_ptr<Device> device;
+  std::unique_ptr<CommandQueue> queue;
 };
 
 }  // namespace cajal::testing

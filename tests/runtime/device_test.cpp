@@ -1,5 +1,7 @@
 #include "cajal/device.h"
 
+#include <algorithm>
+
 #include "support.h"
 
 namespace cajal::test {
@@ -24,9 +26,12 @@ TEST(Device, DescribesTheProcessor) {
 }
 
 TEST(Device, NamesWhatThisBuildLacks) {
-  EXPECT_THAT(error_of([] { Device::open("cuda"); }),
-              HasSubstr("this build has no cuda backend; use --device cpu"));
-  EXPECT_THAT(error_of([] { Device::open("cuda:1"); }), HasSubstr("no cuda backend"));
+  const auto backends = Device::backends();
+  if (std::find(backends.begin(), backends.end(), "cuda") == backends.end()) {
+    EXPECT_THAT(error_of([] { Device::open("cuda"); }),
+                HasSubstr("this build has no cuda backend; use --device cpu"));
+    EXPECT_THAT(error_of([] { Device::open("cuda:1"); }), HasSubstr("no cuda backend"));
+  }
   EXPECT_THAT(error_of([] { Device::open("metal"); }), HasSubstr("no metal backend"));
   EXPECT_THAT(error_of([] { Device::open("abacus"); }), HasSubstr("'abacus'"));
   EXPECT_THROW(Device::open(""), InvalidArgument);

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "device_fixture.h"
 #include "train/temporary_directory.h"
 #include "train/trainer.h"
 
@@ -61,7 +62,7 @@ class Recorder : public train::TrainObserver {
   std::vector<std::int64_t> checkpoints;
 };
 
-class TrainingTest : public ::testing::Test {
+class TrainingTest : public DeviceTest {
  protected:
   TrainingTest() { write_text(folder_ / "text.txt", 3000); }
 
@@ -76,6 +77,18 @@ class TrainingTest : public ::testing::Test {
     options.warmup = 2;
     options.eval_batches = 2;
     options.save_every = 0;
+    options.device = test_device_name();
+    options.dtype = DType::f32;
+    options.threads = 2;
+    options.out = folder_ / out;
+    return options;
+  }
+
+  /// Goes on with `out` as it was begun.
+  train::TrainOptions resumed(const std::string& out) const {
+    train::TrainOptions options;
+    options.resume = true;
+    options.device = test_device_name();
     options.threads = 2;
     options.out = folder_ / out;
     return options;
