@@ -19,7 +19,7 @@ constexpr std::int64_t kBlock = 64;
 bool prefers_cudnn(const Tensor& qkv, int heads, const AttentionDropout& dropout) {
   const Sizes sizes = sizes_of(qkv, heads);
   return qkv.dtype == DType::bf16 && dropout.probability == 0.0F && sizes.width % 8 == 0 &&
-         sizes.width <= 128 &&
+         sizes.width <= kWidestCudnn &&
          (sizes.tokens + kBlock - 1) / kBlock * sizes.heads >= kFewestBlocksForCudnn;
 }
 

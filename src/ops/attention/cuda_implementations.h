@@ -14,6 +14,9 @@ namespace cajal::ops::cuda_attention {
 void run_own(CudaContext& context, const AttentionArgs& args);
 void run_own(CudaContext& context, const AttentionBackwardArgs& args);
 
+/// The widest heads that cuDNN is asked for.
+inline constexpr int kWidestCudnn = 128;
+
 /// cuDNN's fused attention: bf16, no dropout, heads up to 128 wide and a multiple of 8. False, and
 /// nothing launched, where it is not to be had; then `reason`, unless null, says why.
 bool run_cudnn(CudaContext& context, const AttentionArgs& args, std::string* reason = nullptr);
