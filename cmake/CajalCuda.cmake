@@ -38,5 +38,5 @@ set(CAJAL_HAS_CUDA TRUE)
 
 add_library(cajal_cuda_options INTERFACE)
 target_compile_options(cajal_cuda_options INTERFACE
-  "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;-lineinfo;-Xcompiler=-Wall,-Wextra,-Wshadow>"
+  "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;-lineinfo;-Xcompiler=-Wall,-Wextra,-Wshadow,-Wno-unknown-pragmas>"
   "$<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${CAJAL_WERROR}>>:-Werror=all-warnings;-Xcompiler=-Werror>")
