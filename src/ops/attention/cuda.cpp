@@ -9,18 +9,21 @@ namespace cajal::ops {
 namespace cuda_attention {
 namespace {
 
-/// Blocks of 64 tokens, over all heads, from which on cuDNN is the quicker one.
-constexpr std::int64_t kFewestBlocksForCudnn = 0;
+/// Blocks of 64 tokens, over all heads, from which on cuDNN is the quicker one: about as many as
+/// fill a card.
+constexpr std::int64_t kFewestBlocksForCudnn = 128;
 constexpr std::int64_t kBlock = 64;
 
 /// cuDNN has fused kernels for bf16 and heads that are a multiple of 8 wide, the quickest there are
 /// where the problem fills the card. Its dropout draws other random numbers than attention.h's, and
-/// its f32 would be computed in TF32. run_cudnn may still say no: then it is our kernels' turn too.
+/// its f32 would be computed in TF32. Where a value is infinite or NaN it may also reach the
+/// queries of its block that do not see it; with our kernels it does not. run_cudnn may still say
+/// no: then it is our kernels' turn too.
 bool prefers_cudnn(const Tensor& qkv, int heads, const AttentionDropout& dropout) {
   const Sizes sizes = sizes_of(qkv, heads);
+  const std::int64_t blocks = (sizes.tokens + kBlock - 1) / kBlock * sizes.heads;
   return qkv.dtype == DType::bf16 && dropout.probability == 0.0F && sizes.width % 8 == 0 &&
-         sizes.width <= kWidestCudnn &&
-         (sizes.tokens + kBlock - 1) / kBlock * sizes.heads >= kFewestBlocksForCudnn;
+         sizes.width <= kWidestCudnn && blocks >= kFewestBlocksForCudnn;
 }
 
 template <class Args>

@@ -129,14 +129,13 @@ bool launch(CudaContext& context, const ForwardProblem<Bf16>& problem) {
   return true;
 }
 
-/// Where whole blocks of queries do not fill the card, smaller ones with the keys shared out end
-/// sooner.
+/// Where there are fewer blocks of 64 queries than multiprocessors, smaller ones with the keys
+/// shared out end sooner.
 template <int kWidth, bool kDropout>
 bool launch_width(CudaContext& context, const ForwardProblem<Bf16>& problem) {
-  constexpr std::int64_t kBlocksToFill = 2;  // For each multiprocessor.
   constexpr int kSplits = kWidth <= 64 ? 4 : 2;
   const std::int64_t blocks = (problem.sizes.tokens + kTile - 1) / kTile * problem.sizes.heads;
-  const bool few = blocks < kBlocksToFill * context.device().multiprocessors;
+  const bool few = blocks < context.device().multiprocessors;
   if (few && launch<Shape<kWidth, 2, kSplits, kDropout>>(context, problem)) return true;
   return launch<Shape<kWidth, 4, 1, kDropout>>(context, problem);
 }
