@@ -7,6 +7,7 @@
 #include "cli/exit_codes.h"
 #include "cli/flags.h"
 #include "cli/format.h"
+#include "cli/profile.h"
 #include "cli/session.h"
 #include "cli/version.h"
 
@@ -18,7 +19,11 @@ constexpr const char* kFooter =
     "  cajal bench --preset cajal-20m --batch 4\n"
     "  cajal bench --preset tiny --sync every-op --json\n"
     "\n"
-    "Times whole training steps on random tokens: a warm-up, then blocks of steps.";
+    "Times whole training steps on random tokens: a warm-up, then blocks of steps.\n"
+    "--profile then traces a few more, operation by operation: JSON to the file, a\n"
+    "table to the terminal.";
+
+constexpr std::int64_t kProfiledSteps = 5;
 
 class Bench final : public Subcommand {
  public:
@@ -33,7 +38,7 @@ class Bench final : public Subcommand {
                    "tokens in a sequence (default: the preset's longest)", {1, kMost});
     flags_.integer("--accumulate", options_.accumulate, "N",
                    "batches whose gradients make one step (default: 1)", {1, kMost});
-    flags_.choice("--dtype", options_.dtype, kDTypes, "T", "fp32 or bf16 (default: fp32)");
+    add_dtype(flags_, options_.dtype);
     flags_.choice(
         "--sync", options_.sync, kSyncModes, "M",
         "step: wait only for back pressure; every-op: after every operation (default: step)");
@@ -43,11 +48,17 @@ class Bench final : public Subcommand {
                    {1, kMost});
     add_device(flags_, options_.device);
     add_threads(flags_, options_.threads);
+    flags_.text("--profile", profile_, "FILE", "also write what each operation takes, as JSON");
     flags_.boolean("--json", json_, "print one JSON object and nothing else");
     add_verbose(flags_, verbose_);
   }
 
-  void check(Session& session) override { check_threads(session, options_.threads); }
+  void check(Session& session) override {
+    check_threads(session, options_.threads);
+    if (profile_.empty()) return;
+    options_.profile_steps = kProfiledSteps;
+    require_writable(profile_);
+  }
   int run(Session& session) override;
 
  private:
@@ -56,6 +67,7 @@ class Bench final : public Subcommand {
 
   Flags flags_;
   train::BenchmarkOptions options_;
+  std::filesystem::path profile_;
   bool json_ = false;
 };
 
@@ -92,7 +104,9 @@ std::string Bench::to_table(const train::BenchmarkResult& result) const {
   };
   std::string out = row("model", fmt::format("{}, {} parameters", result.preset,
                                              format_count(static_cast<double>(result.parameters))));
-  out += row("device", fmt::format("{}, {} threads", result.device, result.threads));
+  out += row("device", result.threads > 0
+                           ? fmt::format("{}, {} threads", result.device, result.threads)
+                           : result.device);
   out += row("a step", fmt::format("{} x {} tokens, {} times, {}, sync {}", result.batch,
                                    result.seq, options_.accumulate, name_of(result.dtype),
                                    result.sync == SyncMode::step ? "step" : "every-op"));
@@ -123,6 +137,9 @@ int Bench::run(Session& session) {
   }
   const train::BenchmarkResult result = session.engine.benchmark(options);
   session.console.print(json_ ? to_json(result).dump() + '\n' : to_table(result));
+  if (!result.profile) return kSuccess;
+  if (!json_) session.console.print('\n' + profile_table(*result.profile));
+  write_profile(profile_, to_json(result), *result.profile);
   return kSuccess;
 }
 

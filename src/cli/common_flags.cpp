@@ -25,8 +25,9 @@ std::string preset_names() {
 }
 
 void add_device(Flags& flags, std::string& device) {
-  flags.text("--device", device, "D",
-             "where to compute (default: cpu; cajal info lists the devices)");
+  flags.text(
+      "--device", device, "D",
+      "cpu, cuda or cuda:N, the card number N (default: cpu; cajal info shows what is here)");
 }
 
 void add_threads(Flags& flags, int& threads) {

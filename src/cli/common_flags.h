@@ -20,6 +20,12 @@ inline const std::vector<Choice<SyncMode>> kSyncModes{{"step", SyncMode::step},
                                                       {"every-op", SyncMode::every_op}};
 
 void add_device(Flags& flags, std::string& device);
+template <class T>
+void add_dtype(Flags& flags, T& dtype) {
+  flags.choice("--dtype", dtype, kDTypes, "T",
+               "fp32, bf16 or fp8 (default: bf16 on a GPU, else fp32); weights and moments stay "
+               "fp32");
+}
 void add_threads(Flags& flags, int& threads);
 void add_verbose(Flags& flags, bool& verbose);
 

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "cajal/device.h"
+#include "cajal/error.h"
 #include "cli/common_flags.h"
 #include "cli/exit_codes.h"
 #include "cli/flags.h"
@@ -34,13 +35,16 @@ nlohmann::ordered_json to_json(const Device& device) {
   nlohmann::ordered_json json;
   json["name"] = info.name;
   json["description"] = info.description;
-  json["cores"] = std::thread::hardware_concurrency();
-  json["threads"] = info.threads;
+  if (device.kind() == DeviceKind::cpu) {
+    json["cores"] = std::thread::hardware_concurrency();
+    json["threads"] = info.threads;
+  }
   json["memory_bytes"] = info.memory_bytes;
   json["memory_available_bytes"] = info.memory_available;
   json["bf16"] = info.supports_bf16;
   json["bf16_remedy"] = info.bf16_remedy;
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  json["fp8"] = info.supports_fp8;
+  for (const DType dtype : {DType::f32, DType::bf16, DType::fp8}) {
     const auto peak = device.peak_flops(dtype);
     json[fmt::format("peak_flops_{}", name_of(dtype))] =
         peak ? nlohmann::ordered_json(*peak) : nlohmann::ordered_json();
@@ -63,6 +67,16 @@ nlohmann::ordered_json to_json(const model::Preset& preset) {
   return json;
 }
 
+/// The device, or under "unavailable" why there is none; remedies are for those who asked for it.
+nlohmann::ordered_json describe_or_why_not(const std::string& name) {
+  try {
+    return to_json(*Device::open(name));
+  } catch (const Error& error) {
+    const std::string why = error.what();
+    return {{"name", name}, {"unavailable", why.substr(0, why.find("; "))}};
+  }
+}
+
 nlohmann::ordered_json gather() {
   nlohmann::ordered_json json;
   json["version"] = version();
@@ -71,8 +85,7 @@ nlohmann::ordered_json gather() {
   json["onednn"] = onednn_version();
   json["backends"] = Device::backends();
   json["devices"] = nlohmann::ordered_json::array();
-  for (const std::string& backend : Device::backends())
-    json["devices"].push_back(to_json(*Device::open(backend)));
+  for (const char* name : {"cpu", "cuda"}) json["devices"].push_back(describe_or_why_not(name));
   json["presets"] = nlohmann::ordered_json::array();
   for (const model::Preset& preset : model::presets()) json["presets"].push_back(to_json(preset));
   return json;
@@ -82,18 +95,35 @@ std::string row(std::string_view name, const std::string& value) {
   return fmt::format("{:<16}{}\n", name, value);
 }
 
+/// "989.4 TFLOP/s in bf16", what is known of it.
+std::string describe_peaks(const nlohmann::ordered_json& device) {
+  std::string out;
+  for (const DType dtype : {DType::f32, DType::bf16, DType::fp8}) {
+    const auto& peak = device[fmt::format("peak_flops_{}", name_of(dtype))];
+    if (peak.is_null()) continue;
+    out += fmt::format("{}{:.0f} in {}", out.empty() ? "" : ", ", peak.get<double>() * 1e-12,
+                       name_of(dtype));
+  }
+  return out.empty() ? out : row("  peak TFLOP/s", out);
+}
+
 std::string describe_device(const nlohmann::ordered_json& device) {
-  std::string out =
-      row(device["name"].get<std::string>(), device["description"].get<std::string>());
-  out += row("  cores", fmt::format("{}, {} threads in use", device["cores"].get<int>(),
-                                    device["threads"].get<int>()));
+  const auto name = device["name"].get<std::string>();
+  if (device.contains("unavailable"))
+    return row(name, "none: " + device["unavailable"].get<std::string>());
+  std::string out = row(name, device["description"].get<std::string>());
+  if (device.contains("cores")) {
+    out += row("  cores", fmt::format("{}, {} threads in use", device["cores"].get<int>(),
+                                      device["threads"].get<int>()));
+  }
   out +=
       row("  memory",
           fmt::format("{}, {} available", format_bytes(device["memory_bytes"].get<std::size_t>()),
                       format_bytes(device["memory_available_bytes"].get<std::size_t>())));
   const bool bf16 = device["bf16"].get<bool>();
-  return out + row("  bf16",
-                   bf16 ? std::string("yes") : "no: " + device["bf16_remedy"].get<std::string>());
+  out +=
+      row("  bf16", bf16 ? std::string("yes") : "no: " + device["bf16_remedy"].get<std::string>());
+  return out + describe_peaks(device);
 }
 
 std::string describe_preset(const nlohmann::ordered_json& preset) {

@@ -132,8 +132,7 @@ void Train::declare_optimizer() {
 void Train::declare_machine() {
   flags_.group("Machine");
   add_device(flags_, options_.device);
-  flags_.choice("--dtype", options_.dtype, kDTypes, "T",
-                "fp32 or bf16 (default: fp32); weights and moments stay fp32");
+  add_dtype(flags_, options_.dtype);
   add_threads(flags_, options_.threads);
   flags_.choice("--sync", options_.sync, kSyncModes, "M",
                 "step: the host waits only for back pressure; every-op: after every operation, for "

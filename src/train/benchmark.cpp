@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <random>
 #include <vector>
@@ -13,14 +14,20 @@
 #include "runtime/memory_plan.h"
 #include "train/checkpoint.h"
 #include "train/memory_check.h"
+#include "train/recipe.h"
 #include "train/train_step.h"
 
 namespace cajal::train {
 namespace {
 
-constexpr std::int64_t kBatches = 8;      // of random tokens, taken in turn
-constexpr std::int64_t kWarmUpSteps = 2;  // the first also builds every primitive
+constexpr std::int64_t kBatches = 8;  // of random tokens, taken in turn
 constexpr double kMillisecondsPerNanosecond = 1e-6;
+
+/// The first step builds every primitive. A GPU's first also times its products and its second is
+/// captured as a graph.
+std::int64_t warm_up_steps(const Device& device) {
+  return device.kind() == DeviceKind::cpu ? 2 : 4;
+}
 
 std::vector<std::int32_t> random_tokens(std::int64_t count, std::int64_t vocab,
                                         std::mt19937_64& generator) {
@@ -78,12 +85,15 @@ class Benchmark {
  private:
   void commit_step(std::int64_t step);
   void report_block(std::int64_t block);
+  Profile profile(std::int64_t first_step);
   BenchmarkResult result(const Usage& before, const Usage& after) const;
 
   BenchmarkOptions options_;
   model::GptConfig config_;
   StepShape shape_;
   std::shared_ptr<Device> device_;
+  DType dtype_;
+  std::int64_t warm_up_;
   std::unique_ptr<model::Gpt> gpt_;
   std::unique_ptr<Optimizer> optimizer_;
   std::vector<std::int32_t> tokens_;
@@ -100,14 +110,16 @@ Benchmark::Benchmark(const BenchmarkOptions& options)
       shape_{options.batch, options.seq > 0 ? options.seq : config_.n_positions,
              options.accumulate},
       device_(Device::open(options.device, {.threads = options.threads})),
+      dtype_(options.dtype.value_or(default_dtype(options.device))),
+      warm_up_(warm_up_steps(*device_)),
       queue_(device_, {options.max_in_flight, options.sync}) {
   validate(options_, config_, shape_.seq);
-  require_state_fits(*device_, config_, options_.dtype, shape_);
-  gpt_ = std::make_unique<model::Gpt>(device_, config_, options_.dtype);
+  require_state_fits(*device_, config_, dtype_, shape_);
+  gpt_ = std::make_unique<model::Gpt>(device_, config_, dtype_);
   optimizer_ = std::make_unique<Optimizer>(*device_, gpt_->parameters());
   train_step_ = std::make_unique<TrainStep>(queue_, *gpt_, *optimizer_, shape_, /*dropout=*/0.0F);
   MemoryPlan plan({train_step_->commands()});
-  require_activations_fit(*device_, config_, options_.dtype, shape_, plan.arena_bytes());
+  require_activations_fit(*device_, config_, dtype_, shape_, plan.arena_bytes());
   plan.bind(*device_);
   initialize_weights(queue_, *gpt_, options_.seed);
   initialize_optimizer(queue_, *optimizer_);
@@ -131,8 +143,10 @@ void Benchmark::commit_step(std::int64_t step) {
   train_step_->train_step(inputs, [this](const Completion& completion, const StepResult& result) {
     observed_.completed.push_back(completion.completed);
     observed_.losses.push_back(result.loss);
-    const auto timed = static_cast<std::int64_t>(observed_.completed.size()) - kWarmUpSteps;
-    if (timed > 0 && timed % options_.steps == 0) report_block(timed / options_.steps);
+    const auto timed = static_cast<std::int64_t>(observed_.completed.size()) - warm_up_;
+    const std::int64_t block = timed / options_.steps;
+    const bool ends_block = timed > 0 && timed % options_.steps == 0;
+    if (ends_block && block <= options_.blocks) report_block(block);
   });
 }
 
@@ -149,15 +163,43 @@ void Benchmark::report_block(std::int64_t block) {
 
 BenchmarkResult Benchmark::run() {
   std::int64_t step = 0;
-  while (step < kWarmUpSteps) commit_step(step++);
+  while (step < warm_up_) commit_step(step++);
   queue_.wait_idle(WaitReason::shutdown);
   const Usage before = queue_.usage();
-  while (step < kWarmUpSteps + options_.blocks * options_.steps) commit_step(step++);
+  while (step < warm_up_ + options_.blocks * options_.steps) commit_step(step++);
   const Usage committed = queue_.usage();
   queue_.wait_idle(WaitReason::shutdown);
   Usage after = queue_.usage();
   after.waits = committed.waits;  // the last wait ends the measurement and is no part of it
-  return result(before, after);
+  BenchmarkResult r = result(before, after);
+  if (options_.profile_steps > 0) r.profile = profile(step);
+  return r;
+}
+
+/// Of all traced steps but the first, in which the device begins from rest.
+Profile Benchmark::profile(std::int64_t first_step) {
+  queue_.timeline().start_trace();
+  for (std::int64_t i = 0; i <= options_.profile_steps; ++i) commit_step(first_step + i);
+  queue_.wait_idle(WaitReason::shutdown);
+  std::map<std::string, OperationTime> by_name;
+  Profile result;
+  const double share = 1.0 / static_cast<double>(options_.profile_steps);
+  for (const SubmissionSpan& span : queue_.timeline().submissions()) {
+    if (span.operations.empty() || span.step <= first_step + 1) continue;
+    const double scale = share * kMillisecondsPerNanosecond;
+    result.ms_per_step += static_cast<double>(span.completed - span.started) * scale;
+    for (const OperationSpan& operation : span.operations) {
+      OperationTime& time = by_name[operation.operation];
+      time.calls += share;
+      time.ms += static_cast<double>(operation.completed - operation.started) * scale;
+    }
+  }
+  for (auto& [name, time] : by_name) {
+    result.operations.push_back({name, time.calls, time.ms});
+  }
+  std::stable_sort(result.operations.begin(), result.operations.end(),
+                   [](const auto& a, const auto& b) { return a.ms > b.ms; });
+  return result;
 }
 
 BenchmarkResult Benchmark::result(const Usage& before, const Usage& after) const {
@@ -168,7 +210,7 @@ BenchmarkResult Benchmark::result(const Usage& before, const Usage& after) const
   r.batch = shape_.batch;
   r.seq = shape_.seq;
   r.device = device_->info().description;
-  r.dtype = options_.dtype;
+  r.dtype = dtype_;
   r.sync = options_.sync;
   r.threads = device_->info().threads;
   r.parameters = config_.parameter_count();
@@ -179,7 +221,7 @@ BenchmarkResult Benchmark::result(const Usage& before, const Usage& after) const
   r.tokens_per_s = tokens / (r.ms_per_step * 1e-3);
   const double flops_per_s = config_.training_flops_per_token(shape_.seq) * r.tokens_per_s;
   r.tflops = flops_per_s * 1e-12;
-  if (const auto peak = device_->peak_flops(options_.dtype)) r.mfu = flops_per_s / *peak;
+  if (const auto peak = device_->peak_flops(dtype_)) r.mfu = flops_per_s / *peak;
   r.device_busy = after.device_busy(before);
   r.host_waits_per_step = static_cast<double>(spent.host_waits()) / steps;
   r.host_blocked_ms_per_step =

@@ -19,13 +19,28 @@ struct BenchmarkOptions {
   std::int64_t accumulate = 1;
   std::int64_t steps = 3;  ///< A block.
   std::int64_t blocks = 5;
+  std::int64_t profile_steps = 0;  ///< Traced after the blocks, operation by operation.
   std::string device = "cpu";
-  DType dtype = DType::f32;
+  std::optional<DType> dtype;  ///< The device's: train/recipe.h.
   SyncMode sync = SyncMode::step;
   int threads = 0;
   int max_in_flight = 2;
   std::uint64_t seed = 1337;
   std::function<void(std::int64_t block, double ms_per_step)> progress;
+};
+
+/// What an operation takes of a traced step.
+struct OperationTime {
+  std::string operation;
+  double calls = 0.0;  ///< A step.
+  double ms = 0.0;     ///< A step, on the device.
+};
+
+/// Where a step's time goes. While traced, operations run one after the other and each is launched
+/// by the host, so that a GPU takes longer for such a step than for a timed one.
+struct Profile {
+  double ms_per_step = 0.0;
+  std::vector<OperationTime> operations;  ///< The longest first.
 };
 
 struct BenchmarkResult {
@@ -49,6 +64,7 @@ struct BenchmarkResult {
   std::size_t peak_bytes = 0;  ///< Device memory; on a CPU the process's peak resident size.
   double first_loss = 0.0;
   double last_loss = 0.0;
+  std::optional<Profile> profile;
 };
 
 BenchmarkResult benchmark(const BenchmarkOptions& options);

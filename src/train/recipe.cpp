@@ -25,6 +25,10 @@ constexpr std::array kRecipes{
 
 }  // namespace
 
+DType default_dtype(std::string_view device) {
+  return device.starts_with("cuda") ? DType::bf16 : DType::f32;
+}
+
 Recipe recipe_for(std::string_view preset) {
   model::preset_config(preset);  // throws for a name that is none
   const auto found = std::find_if(kRecipes.begin(), kRecipes.end(),

@@ -68,6 +68,7 @@ Settings resolve_settings(const TrainOptions& options, const Settings* resumed) 
             "must be positive", "");
   }
   Settings s = resumed != nullptr ? *resumed : defaults_for(options.preset.value_or("tiny"));
+  if (resumed == nullptr) s.dtype = default_dtype(options.device);
   if (options.preset) s.preset = *options.preset;
   if (!options.data.empty()) {
     s.data.clear();

@@ -29,8 +29,8 @@ struct Settings {
   std::uint64_t seed = 1337;
 };
 
-/// A given option wins over `resumed`, that over the preset's recipe. Throws InvalidArgument naming
-/// the flag for values that cannot be.
+/// A given option wins over `resumed`, that over the preset's recipe and the device's type. Throws
+/// InvalidArgument naming the flag for values that cannot be.
 Settings resolve_settings(const TrainOptions& options, const Settings* resumed);
 
 /// For trainer_state.json.

@@ -27,7 +27,7 @@ struct TrainOptions {
   std::optional<std::filesystem::path>
       init;  ///< Start from this run's weights, config and tokenizer.
   std::string device = "cpu";
-  std::optional<DType> dtype;  ///< fp32
+  std::optional<DType> dtype;  ///< The device's: train/recipe.h.
   std::optional<std::int64_t> batch;
   std::optional<std::int64_t> seq;         ///< The model's longest.
   std::optional<std::int64_t> accumulate;  ///< 1

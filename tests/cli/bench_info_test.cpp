@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "cli/runner.h"
@@ -52,6 +53,60 @@ TEST(Bench, TableSaysThatAnUnknownPeakIsUnknown) {
   EXPECT_THAT(outcome.out, HasSubstr("peak is not known"));
   EXPECT_EQ(script.benchmark.steps, 4);
   EXPECT_EQ(script.benchmark.blocks, 6);
+}
+
+TEST(Bench, ProfileIsATableAndAFile) {
+  Script script;
+  const TemporaryDirectory folder;
+  const std::string file = (folder.path() / "profile.json").string();
+  const Outcome outcome = run_cajal({"bench", "--profile", file}, scripted_engine(script));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_GT(script.benchmark.profile_steps, 0);
+  EXPECT_THAT(outcome.out, HasSubstr("ms a step"));
+  EXPECT_THAT(outcome.out, ::testing::ContainsRegex("linear +24 +7.500 +60.0 %"));
+  EXPECT_THAT(outcome.out, ::testing::ContainsRegex("between operations +2.500 +20.0 %"));
+  const Json json = Json::parse(std::ifstream(file));
+  EXPECT_EQ(json["ms_per_step"], 12.5);
+  EXPECT_EQ(json["profile"]["operations"][1]["operation"], "gelu");
+  EXPECT_EQ(json["profile"]["operations"][1]["share"], 0.2);
+}
+
+TEST(Bench, ProfileLeavesJsonAlone) {
+  Script script;
+  const TemporaryDirectory folder;
+  const std::string file = (folder.path() / "profile.json").string();
+  const Outcome outcome =
+      run_cajal({"bench", "--json", "--profile", file}, scripted_engine(script));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(lines_of(outcome.out).size(), 1U);
+  EXPECT_FALSE(Json::parse(outcome.out).contains("profile"));
+}
+
+TEST(Bench, ProfileThatCannotBeWrittenIsRefusedFirst) {
+  Script script;
+  const TemporaryDirectory folder;
+  for (const auto& file :
+       {folder.path() / "none/profile.json", folder.path(), std::filesystem::path("/dev/null")}) {
+    const Outcome outcome =
+        run_cajal({"bench", "--profile", file.string()}, scripted_engine(script));
+    EXPECT_EQ(outcome.code, 2) << file;
+    EXPECT_THAT(outcome.err, HasSubstr("--profile"));
+  }
+  EXPECT_EQ(script.calls, 0);
+}
+
+TEST(Info, EveryDeviceIsThereOrSaysWhyNot) {
+  Script script;
+  const Json json = Json::parse(run_cajal({"info", "--json"}, scripted_engine(script)).out);
+  ASSERT_EQ(json["devices"].size(), 2U);
+  const Json& cuda = json["devices"][1];
+  EXPECT_THAT(cuda["name"].get<std::string>(), ::testing::StartsWith("cuda"));
+  EXPECT_NE(cuda.contains("memory_bytes"), cuda.contains("unavailable"));
+  const std::string text = run_cajal({"info"}, scripted_engine(script)).out;
+  const std::string shown = cuda.contains("unavailable") ? cuda["unavailable"].get<std::string>()
+                                                         : cuda["description"].get<std::string>();
+  EXPECT_THAT(text, ::testing::ContainsRegex("cuda"));
+  EXPECT_THAT(text, HasSubstr(shown));
 }
 
 TEST(Info, JsonTellsOfBuildDevicesAndPresets) {

@@ -112,12 +112,15 @@ train::BenchmarkResult scripted_benchmark(Script& script, const train::Benchmark
   result.batch = options.batch;
   result.seq = 512;
   result.device = "test processor";
-  result.dtype = options.dtype;
+  result.dtype = options.dtype.value_or(DType::f32);
   result.sync = options.sync;
   result.ms_per_step = 12.5;
   result.ms_min = 12.0;
   result.ms_max = 13.0;
   result.first_loss = 7.5;
+  if (options.profile_steps > 0) {
+    result.profile = train::Profile{12.5, {{"linear", 24.0, 7.5}, {"gelu", 6.0, 2.5}}};
+  }
   return result;
 }
 
