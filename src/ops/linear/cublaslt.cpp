@@ -215,17 +215,16 @@ void remember(LtState& state, const std::vector<ProductVariant>& variants, const
 /// Times every algorithm of every variant.
 Chosen measure_all(CudaContext& context, LtState& state,
                    const std::vector<ProductVariant>& variants) {
-  constexpr int kAlgorithms = 12;
-  constexpr int kRepeats = 5;
+  constexpr int kAlgorithms = 16;
   Chosen best;
-  float best_time = std::numeric_limits<float>::max();
+  double best_time = std::numeric_limits<double>::max();
   for (const ProductVariant& variant : variants) {
     const Described described(variant.product);
     for (const auto& algorithm : described.algorithms(state.library.get(), kAlgorithms)) {
       const Chosen candidate{&variant, algorithm};
       if (!launch(context, state, candidate)) continue;
-      const float time =
-          context.measure(kRepeats, [&] { static_cast<void>(launch(context, state, candidate)); });
+      const double time =
+          context.measure([&] { static_cast<void>(launch(context, state, candidate)); });
       if (time >= best_time) continue;
       best_time = time;
       best = candidate;

@@ -22,6 +22,13 @@ std::byte* own_scratch(CudaContext& context, std::size_t bytes) {
   return context.scratch(kLtWorkspace + bytes).data() + kLtWorkspace;
 }
 
+/// Scratch for a bias in another type, before all else that a command keeps there.
+std::size_t bias_room(std::int64_t width) {
+  constexpr std::size_t kAlignment = 256;
+  return (static_cast<std::size_t>(width) * sizeof(float) + kAlignment - 1) / kAlignment *
+         kAlignment;
+}
+
 /// Rounds both operands to fp8, k innermost as the library's fp8 kernels want them, and makes
 /// `product` one of these copies. `weight_turned`: the weight is stored [k,m] row by row.
 void use_fp8(CudaContext& context, LtProduct& product, const Tensor& weight, bool weight_turned,
@@ -29,7 +36,9 @@ void use_fp8(CudaContext& context, LtProduct& product, const Tensor& weight, boo
   const CudaMatrix weights = matrix_of(weight);
   const CudaMatrix xs = matrix_of(x);
   const std::size_t weight_bytes = fp8_operand_bytes(weights);
-  std::byte* const room = own_scratch(context, weight_bytes + fp8_operand_bytes(xs));
+  const std::size_t first = bias_room(product.m);
+  std::byte* const room =
+      own_scratch(context, first + weight_bytes + fp8_operand_bytes(xs)) + first;
   const Fp8Operand a = place_fp8(room);
   const Fp8Operand b = place_fp8(room + weight_bytes);
   const bool gradient = kind == Fp8Product::gradient;
@@ -61,34 +70,33 @@ LtProduct forward_product(CudaContext& context, const LinearArgs& args) {
   return product;
 }
 
-/// With bias and GELU inside the product, where the library's types allow it.
-std::optional<LtProduct> fused_forward(const LinearArgs& args, LtProduct product) {
-  if (args.bias && args.bias.dtype != args.y.dtype) return std::nullopt;
-  if (args.bias) product.bias = args.bias.data<std::byte>();
-  product.epilogue = args.bias ? Epilogue::bias : Epilogue::none;
+/// A bias in the type of what it is added to, as the library wants it.
+void* bias_of(CudaContext& context, const LinearArgs& args) {
+  if (!args.bias) return nullptr;
+  const Tensor& result = args.pre_gelu ? args.pre_gelu : args.y;
+  if (args.bias.dtype == result.dtype) return args.bias.data<std::byte>();
+  std::byte* const converted = own_scratch(context, bias_room(args.y.dim(-1)));
+  convert_vector(context, args.bias.data<std::byte>(), args.bias.dtype, converted,
+                 args.bias.size());
+  return converted;
+}
+
+/// With bias and GELU inside the product. The library's GELU is good enough for bf16 alone.
+std::optional<LtProduct> fused_forward(const LinearArgs& args, LtProduct product, void* bias) {
+  product.bias = bias;
+  product.epilogue = bias != nullptr ? Epilogue::bias : Epilogue::none;
   if (!args.pre_gelu) return product;
-  if (args.pre_gelu.dtype != args.y.dtype) return std::nullopt;
-  product.epilogue = args.bias ? Epilogue::gelu_bias : Epilogue::gelu;
+  if (args.pre_gelu.dtype != DType::bf16 || args.y.dtype != DType::bf16) return std::nullopt;
+  product.epilogue = bias != nullptr ? Epilogue::gelu_bias : Epilogue::gelu;
   product.d = args.y.data<std::byte>();
   product.aux = args.pre_gelu.data<std::byte>();
   return product;
 }
 
-/// The bias inside the product, GELU after it.
-std::optional<LtProduct> bias_forward(const LinearArgs& args, LtProduct product) {
-  if (!args.pre_gelu || !args.bias || args.bias.dtype != args.pre_gelu.dtype) return std::nullopt;
-  product.epilogue = Epilogue::bias;
-  product.bias = args.bias.data<std::byte>();
-  return product;
-}
-
 /// What follows a product: the bias where it is not in it, and GELU.
-void finish_forward(CudaContext& context, const LinearArgs& args, bool add_bias) {
-  BiasGelu rest{.x = matrix_of(args.pre_gelu ? args.pre_gelu : args.y)};
-  if (add_bias && args.bias) {
-    rest.bias = args.bias.data<std::byte>();
-    rest.bias_dtype = args.bias.dtype;
-  }
+void finish_forward(CudaContext& context, const LinearArgs& args, void* bias) {
+  const Tensor& result = args.pre_gelu ? args.pre_gelu : args.y;
+  BiasGelu rest{.x = matrix_of(result), .bias = bias, .bias_dtype = result.dtype};
   if (args.pre_gelu) {
     rest.gelu = args.y.data<std::byte>();
     rest.gelu_dtype = args.y.dtype;
@@ -98,13 +106,18 @@ void finish_forward(CudaContext& context, const LinearArgs& args, bool add_bias)
 
 void run_linear(CudaContext& context, const LinearArgs& args) {
   const LtProduct product = forward_product(context, args);
+  void* const bias = bias_of(context, args);
   std::vector<ProductVariant> variants;
-  if (const auto fused = fused_forward(args, product)) variants.push_back({"fused", *fused});
-  if (const auto with_bias = bias_forward(args, product)) {
-    variants.push_back({"bias fused", *with_bias, [&] { finish_forward(context, args, false); }});
+  if (const auto fused = fused_forward(args, product, bias)) variants.push_back({"fused", *fused});
+  if (bias != nullptr && args.pre_gelu) {
+    LtProduct with_bias = product;
+    with_bias.epilogue = Epilogue::bias;
+    with_bias.bias = bias;
+    variants.push_back(
+        {"bias fused", with_bias, [&] { finish_forward(context, args, /*bias=*/nullptr); }});
   }
-  if (args.bias || args.pre_gelu) {
-    variants.push_back({"apart", product, [&] { finish_forward(context, args, true); }});
+  if (bias != nullptr || args.pre_gelu) {
+    variants.push_back({"apart", product, [&] { finish_forward(context, args, bias); }});
   }
   run_best(context, variants);
 }
@@ -124,7 +137,7 @@ void run_backward_input(CudaContext& context, const LinearBackwardInputArgs& arg
             Fp8Product::gradient);
   }
   std::vector<ProductVariant> variants;
-  if (args.pre_gelu) {
+  if (args.pre_gelu && args.pre_gelu.dtype == DType::bf16) {
     LtProduct fused = product;
     fused.epilogue = Epilogue::gelu_backward;
     fused.aux = args.pre_gelu.data<std::byte>();

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
+#include "ops/gelu/gelu_device.cuh"
 #include "ops/linear/cuda_epilogue.h"
 
 namespace cajal::ops {
@@ -30,18 +32,10 @@ struct alignas(sizeof(T) * kCount) Pack {
   T values[kCount];
 };
 
-constexpr float kRootTwoOverPi = 0.7978845608028654F;
-constexpr float kCubic = 0.044715F;
-
-__device__ float gelu_of(float x) {
-  return 0.5F * x * (1.0F + tanhf(kRootTwoOverPi * (x + kCubic * x * x * x)));
-}
-
-__device__ float gelu_slope(float x) {
-  const float t = tanhf(kRootTwoOverPi * (x + kCubic * x * x * x));
-  const float inner = kRootTwoOverPi * (1.0F + 3.0F * kCubic * x * x);
-  return 0.5F * (1.0F + t) + 0.5F * x * (1.0F - t * t) * inner;
-}
+/// As exact as what is stored can show.
+template <class T>
+using GeluPrecision =
+    std::conditional_t<sizeof(T) == 2, cuda_backend::ForBf16, cuda_backend::FullPrecision>;
 
 bool packs(std::int64_t columns, std::size_t bytes, const void* address, int count) {
   return address == nullptr ||
@@ -75,7 +69,8 @@ __global__ void bias_gelu_kernel(X* x, const B* bias, G* gelu, std::int64_t coun
     Pack<G, kCount> out;
 #pragma unroll
     for (int j = 0; j < kCount; ++j)
-      out.values[j] = from_float<G>(gelu_of(to_float(value.values[j])));
+      out.values[j] =
+          from_float<G>(cuda_backend::gelu_value<GeluPrecision<G>>(to_float(value.values[j])));
     *reinterpret_cast<Pack<G, kCount>*>(gelu + i) = out;
   }
 }
@@ -119,7 +114,8 @@ __global__ void gelu_gradient_kernel(T* dx, const T* x, std::int64_t count) {
 #pragma unroll
     for (int j = 0; j < kCount; ++j) {
       gradient.values[j] =
-          from_float<T>(to_float(gradient.values[j]) * gelu_slope(to_float(at.values[j])));
+          from_float<T>(to_float(gradient.values[j]) *
+                        cuda_backend::gelu_slope<GeluPrecision<T>>(to_float(at.values[j])));
     }
     *reinterpret_cast<Pack<T, kCount>*>(dx + i) = gradient;
   }
@@ -236,6 +232,12 @@ __global__ void add_vector_kernel(const float* from, float* to, std::int64_t cou
   if (i < count) to[i] += from[i];
 }
 
+template <class From, class To>
+__global__ void convert_vector_kernel(const From* from, To* to, std::int64_t count) {
+  const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (i < count) to[i] = from_float<To>(to_float(from[i]));
+}
+
 }  // namespace
 
 void add_bias_gelu(CudaContext& context, const BiasGelu& args) {
@@ -266,6 +268,19 @@ void column_sums(CudaContext& context, const ColumnSums& args) {
   total_sums_kernel<<<blocks, kThreads, 0, context.stream()>>>(
       args.partial, cut.blocks, args.x.columns, args.sums, args.accumulate);
   check_cuda(cudaGetLastError(), "column sums");
+}
+
+void convert_vector(CudaContext& context, const void* from, DType from_dtype, void* to,
+                    std::int64_t count) {
+  const auto blocks = static_cast<unsigned>((count + kThreads - 1) / kThreads);
+  if (from_dtype == DType::f32) {
+    convert_vector_kernel<<<blocks, kThreads, 0, context.stream()>>>(
+        static_cast<const float*>(from), static_cast<__nv_bfloat16*>(to), count);
+  } else {
+    convert_vector_kernel<<<blocks, kThreads, 0, context.stream()>>>(
+        static_cast<const __nv_bfloat16*>(from), static_cast<float*>(to), count);
+  }
+  check_cuda(cudaGetLastError(), "convert vector");
 }
 
 void add_vector(CudaContext& context, const float* from, float* to, std::int64_t count) {

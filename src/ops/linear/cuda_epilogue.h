@@ -40,6 +40,10 @@ struct ColumnSums {
 std::size_t column_sums_scratch(const CudaMatrix& x);
 void column_sums(CudaContext& context, const ColumnSums& args);
 
+/// to[i] = from[i] in the other type, one f32 and one bf16.
+void convert_vector(CudaContext& context, const void* from, DType from_dtype, void* to,
+                    std::int64_t count);
+
 /// to[i] += from[i].
 void add_vector(CudaContext& context, const float* from, float* to, std::int64_t count);
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <utility>
 
 namespace cajal {
@@ -70,21 +69,38 @@ KernelFault* CudaContext::fault_slot(DescribeFault describe) {
   return word;
 }
 
-float CudaContext::measure(int repeats, const std::function<void()>& launch) {
-  const CudaEvent begin = make_event(EventUse::time);
-  const CudaEvent end = make_event(EventUse::time);
-  float best = std::numeric_limits<float>::max();
+double CudaContext::measure(const std::function<void()>& launch) {
+  constexpr double kLong = 300.0;  // Microseconds; the host's share is lost in it.
+  constexpr int kCopies = 16;
+  constexpr int kRuns = 3;
   const Clock began = now();
-  launch();
-  for (int i = 0; i < repeats; ++i) {
-    check_cuda(cudaEventRecord(begin.get(), stream()), "cudaEventRecord");
-    launch();
-    check_cuda(cudaEventRecord(end.get(), stream()), "cudaEventRecord");
-    if (!await_event(end.get())) check_cuda(cudaGetLastError(), "measured launch");
-    best = std::min(best, static_cast<float>(nanoseconds_between(begin.get(), end.get()) * 1e-6));
+  double best = time_once(launch);
+  if (best > kLong) {
+    for (int i = 1; i < kRuns; ++i) best = std::min(best, time_once(launch));
+  } else {
+    const CudaGraphExec graph = capture_graph(stream(), [&] {
+      for (int i = 0; i < kCopies; ++i) launch();
+    });
+    const auto replay = [&] {
+      check_cuda(cudaGraphLaunch(graph.get(), stream()), "cudaGraphLaunch");
+    };
+    replay();
+    best = time_once(replay);
+    for (int i = 1; i < kRuns; ++i) best = std::min(best, time_once(replay));
+    best /= kCopies;
   }
   waited_({WaitReason::tuning, 0, began, now()});
   return best;
+}
+
+double CudaContext::time_once(const std::function<void()>& launch) {
+  const CudaEvent begin = make_event(EventUse::time);
+  const CudaEvent end = make_event(EventUse::time);
+  check_cuda(cudaEventRecord(begin.get(), stream()), "cudaEventRecord");
+  launch();
+  check_cuda(cudaEventRecord(end.get(), stream()), "cudaEventRecord");
+  if (!await_event(end.get())) check_cuda(cudaGetLastError(), "measured launch");
+  return nanoseconds_between(begin.get(), end.get()) * 1e-3;
 }
 
 void CudaContext::begin_command(const std::string& operation, std::size_t lane) {

@@ -75,10 +75,11 @@ class CudaContext final : public ExecutionContext {
     return *std::static_pointer_cast<T>(slot);
   }
 
-  /// Milliseconds that the device takes for what `launch` puts into stream(), the best of
-  /// `repeats` after one more to warm up. Blocks: for choosing an algorithm, once, before a command
-  /// is captured.
-  float measure(int repeats, const std::function<void()>& launch);
+  /// Microseconds that the device takes for what `launch` puts into stream(), the best of some
+  /// runs. Short work is timed as it will run, many times over inside a graph, so that the host's
+  /// own time for a launch does not count. Blocks: for choosing an algorithm, once, before a
+  /// command is captured. `launch` must have run before.
+  double measure(const std::function<void()>& launch);
 
   /// For the queue: what a slot of fault_slot() means.
   struct Fault {
@@ -94,6 +95,7 @@ class CudaContext final : public ExecutionContext {
 
  private:
   KernelFault* next_fault_word();
+  double time_once(const std::function<void()>& launch);
   void grow_scratch(CudaLane& lane, std::size_t bytes);
 
   Device& device_;

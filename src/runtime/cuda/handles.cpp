@@ -28,6 +28,26 @@ CudaEvent make_event(EventUse use) {
 
 bool await_event(cudaEvent_t event) { return cudaEventSynchronize(event) == cudaSuccess; }
 
+CudaGraphExec capture_graph(cudaStream_t stream, const std::function<void()>& launch) {
+  check_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed),
+             "cudaStreamBeginCapture");
+  cudaGraph_t captured = nullptr;
+  try {
+    launch();
+  } catch (...) {
+    static_cast<void>(cudaStreamEndCapture(stream, &captured));
+    const CudaGraph dropped(captured);
+    throw;
+  }
+  check_cuda(cudaStreamEndCapture(stream, &captured), "cudaStreamEndCapture");
+  const CudaGraph graph(captured);
+  cudaGraphExec_t executable = nullptr;
+  check_cuda(
+      cudaGraphInstantiate(&executable, graph.get(), cudaGraphInstantiateFlagUseNodePriority),
+      "cudaGraphInstantiate");
+  return CudaGraphExec(executable);
+}
+
 double nanoseconds_between(cudaEvent_t from, cudaEvent_t to) {
   constexpr double kNanosecondsPerMillisecond = 1e6;
   float milliseconds = 0.0F;

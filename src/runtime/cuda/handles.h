@@ -3,6 +3,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <type_traits>
@@ -39,6 +40,9 @@ CudaEvent make_event(EventUse use);
 /// place that learns of a device's progress: the queue's completion thread stands here, and
 /// CudaContext::measure before a step's first replay. Host code waits in host_wait.
 bool await_event(cudaEvent_t event);
+
+/// What `launch` puts into `stream`, ready to be launched again and again.
+CudaGraphExec capture_graph(cudaStream_t stream, const std::function<void()>& launch);
 
 /// Nanoseconds from one reached event to another.
 double nanoseconds_between(cudaEvent_t from, cudaEvent_t to);

@@ -7,85 +7,53 @@
 namespace cajal {
 namespace {
 
-/// Capture of the critical lane's stream; other lanes join it by events.
-class Capture {
- public:
-  explicit Capture(CudaContext& context) : context_(context) {
-    check_cuda(
-        cudaStreamBeginCapture(context_.lane_stream(kCriticalLane), cudaStreamCaptureModeRelaxed),
-        "cudaStreamBeginCapture");
-  }
-  ~Capture() {
-    if (!open_) return;
-    cudaGraph_t graph = nullptr;
-    static_cast<void>(cudaStreamEndCapture(context_.lane_stream(kCriticalLane), &graph));
-    const CudaGraph dropped(graph);
-  }
-  Capture(const Capture&) = delete;
-  Capture& operator=(const Capture&) = delete;
+void follow(cudaStream_t stream, cudaEvent_t event) {
+  check_cuda(cudaStreamWaitEvent(stream, event), "cudaStreamWaitEvent");
+}
 
-  void record(const std::vector<Command>& commands) {
-    const std::vector<ScheduledCommand> places = schedule(commands);
-    std::vector<CudaEvent> events(commands.size());
-    fork();
-    for (std::size_t i = 0; i < commands.size(); ++i) {
-      const ScheduledCommand& place = places[i];
-      const cudaStream_t stream = context_.lane_stream(place.lane);
-      for (const std::size_t earlier : place.waits_for) follow(stream, events[earlier].get());
-      launch_command(context_, commands[i], place.lane);
-      if (place.awaited) events[i] = mark(stream);
-    }
-    join();
-  }
+CudaEvent mark(cudaStream_t stream) {
+  CudaEvent event = make_event(EventUse::order);
+  check_cuda(cudaEventRecord(event.get(), stream), "cudaEventRecord");
+  return event;
+}
 
-  CudaGraph end() {
-    cudaGraph_t graph = nullptr;
-    open_ = false;
-    check_cuda(cudaStreamEndCapture(context_.lane_stream(kCriticalLane), &graph),
-               "cudaStreamEndCapture");
-    return CudaGraph(graph);
+/// Lets the other lanes take part in the critical lane's capture.
+void fork_lanes(const CudaContext& context) {
+  const CudaEvent begun = mark(context.lane_stream(kCriticalLane));
+  for (std::size_t lane = 0; lane < kCudaLanes; ++lane) {
+    if (lane != kCriticalLane) follow(context.lane_stream(lane), begun.get());
   }
+}
 
- private:
-  static void follow(cudaStream_t stream, cudaEvent_t event) {
-    check_cuda(cudaStreamWaitEvent(stream, event), "cudaStreamWaitEvent");
+void join_lanes(const CudaContext& context) {
+  for (std::size_t lane = 0; lane < kCudaLanes; ++lane) {
+    if (lane == kCriticalLane) continue;
+    const CudaEvent done = mark(context.lane_stream(lane));
+    follow(context.lane_stream(kCriticalLane), done.get());
   }
-  CudaEvent mark(cudaStream_t stream) {
-    CudaEvent event = make_event(EventUse::order);
-    check_cuda(cudaEventRecord(event.get(), stream), "cudaEventRecord");
-    return event;
-  }
-  void fork() {
-    const CudaEvent begun = mark(context_.lane_stream(kCriticalLane));
-    for (std::size_t lane = 0; lane < kCudaLanes; ++lane) {
-      if (lane != kCriticalLane) follow(context_.lane_stream(lane), begun.get());
-    }
-  }
-  void join() {
-    for (std::size_t lane = 0; lane < kCudaLanes; ++lane) {
-      if (lane == kCriticalLane) continue;
-      const CudaEvent done = mark(context_.lane_stream(lane));
-      follow(context_.lane_stream(kCriticalLane), done.get());
-    }
-  }
+}
 
-  CudaContext& context_;
-  bool open_ = true;
-};
+void launch_all(CudaContext& context, const std::vector<Command>& commands) {
+  const std::vector<ScheduledCommand> places = schedule(commands);
+  std::vector<CudaEvent> events(commands.size());
+  fork_lanes(context);
+  for (std::size_t i = 0; i < commands.size(); ++i) {
+    const ScheduledCommand& place = places[i];
+    const cudaStream_t stream = context.lane_stream(place.lane);
+    for (const std::size_t earlier : place.waits_for) follow(stream, events[earlier].get());
+    launch_command(context, commands[i], place.lane);
+    if (place.awaited) events[i] = mark(stream);
+  }
+  join_lanes(context);
+}
 
 }  // namespace
 
 Replay::Replay(CudaContext& context, const CommandBuffer& buffer) {
   context.prepare_lanes();
-  Capture capture(context);
-  capture.record(buffer.commands());
-  const CudaGraph graph = capture.end();
-  cudaGraphExec_t executable = nullptr;
-  check_cuda(
-      cudaGraphInstantiate(&executable, graph.get(), cudaGraphInstantiateFlagUseNodePriority),
-      "cudaGraphInstantiate");
-  executable_.reset(executable);
-  check_cuda(cudaGraphUpload(executable, context.lane_stream(kCriticalLane)), "cudaGraphUpload");
+  const cudaStream_t stream = context.lane_stream(kCriticalLane);
+  executable_ = capture_graph(stream, [&] { launch_all(context, buffer.commands()); });
+  check_cuda(cudaGraphUpload(executable_.get(), stream), "cudaGraphUpload");
   faults_ = context.take_faults();
 }
 
