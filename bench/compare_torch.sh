@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
 # cajal and PyTorch in turn on one machine: the same model, batch, type and threads.
 #
-#   bench/compare_torch.sh [--preset P] [--batch N] [--dtype fp32|bf16] [--rounds N] [--steps N]
-#                          [--blocks N] [--threads N] [--device cpu|cuda] [--mode eager|compile|graphs]
+#   bench/compare_torch.sh [--preset P] [--batch N] [--dtype fp32|bf16|fp8] [--rounds N] [--steps N]
+#                          [--blocks N] [--threads N] [--device cpu|cuda]
+#                          [--mode eager|compile|graphs|blocks]
 #
 # The rounds are interleaved, so that a machine which slows down slows both. Prints every raw JSON
-# line, then the medians and the ratio. CAJAL and PYTHON name the programs (build/release's cajal and
-# the system's python3 unless set).
+# line, then the medians and the ratio, and on a GPU what cajal makes of it when the host waits after
+# every operation. With --dtype fp8 PyTorch computes in bf16: it has no such training of its own.
+# Busy is the share of time in which the device had a step (cajal) or a kernel (PyTorch) to run.
+# CAJAL and PYTHON name the programs (build/release's or, on a GPU, build/cuda's cajal, and the
+# system's python3 unless set).
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-preset=cajal-20m batch=1 dtype=fp32 rounds=3 steps=1 blocks=5 threads=0 device=cpu mode=
+preset=cajal-20m batch=1 dtype='' rounds=3 steps='' blocks=5 threads=0 device=cpu mode=
 
 fail() {
   printf 'compare_torch.sh: %s\n' "$*" >&2
@@ -31,13 +35,19 @@ while [ $# -gt 0 ]; do
     *) fail "unknown option $1; see --help" ;;
   esac
 done
-if [ -z "$mode" ]; then
-  mode=eager # torch.compile does not train on the CPU in the PyTorch that distributions carry
-  if [ "$device" = cuda ]; then mode=compile; fi
-fi
 
-cajal=${CAJAL:-$here/../build/release/cajal}
+# torch.compile does not train on the CPU in the PyTorch that distributions carry.
+cajal=$here/../build/release/cajal
+if [ "$device" = cuda ]; then
+  cajal=$here/../build/cuda/cajal
+  : "${mode:=compile}" "${dtype:=bf16}" "${steps:=10}"
+else
+  : "${mode:=eager}" "${dtype:=fp32}" "${steps:=1}"
+fi
+cajal=${CAJAL:-$cajal}
 [ -x "$cajal" ] || fail "no cajal program at $cajal; build it, or name it in CAJAL"
+run_cajal=("$cajal")
+if [ "$device" = cuda ]; then run_cajal=("$here/../scripts/cuda-env.sh" "$cajal"); fi
 
 # The system's python3 first: a distribution's torch is installed for that one.
 python=${PYTHON:-}
@@ -59,43 +69,24 @@ elif [ "$device" = cpu ] && [ "$("$python" -c 'import torch; print(torch.__file_
 fi
 
 if [ "$threads" -eq 0 ]; then threads=$(getconf _NPROCESSORS_ONLN); fi
-common=(--preset "$preset" --batch "$batch" --dtype "$dtype" --device "$device" --steps "$steps"
-  --blocks "$blocks" --threads "$threads")
+common=(--preset "$preset" --batch "$batch" --device "$device" --steps "$steps" --threads "$threads")
+torch_dtype=$dtype
+if [ "$dtype" = fp8 ]; then torch_dtype=bf16; fi
 
 lines=$(mktemp)
 trap 'rm -f "$lines"' EXIT
 
-printf '# %s, batch %s, %s, %s threads, %s: %s rounds of %s blocks of %s steps\n' \
-  "$preset" "$batch" "$dtype" "$threads" "$device" "$rounds" "$blocks" "$steps"
+printf '# %s, batch %s, %s, %s threads, %s: %s rounds of %s blocks of %s steps; PyTorch in %s, %s\n' \
+  "$preset" "$batch" "$dtype" "$threads" "$device" "$rounds" "$blocks" "$steps" "$torch_dtype" "$mode"
 round=0
 while [ "$round" -lt "$rounds" ]; do
-  "$cajal" bench "${common[@]}" --json | tee -a "$lines"
-  env "${fair[@]}" "$python" "$here/torch_gpt.py" "${common[@]}" --mode "$mode" | tee -a "$lines"
+  "${run_cajal[@]}" bench "${common[@]}" --blocks "$blocks" --dtype "$dtype" --json | tee -a "$lines"
+  env "${fair[@]}" "$python" "$here/torch_gpt.py" "${common[@]}" --blocks "$blocks" \
+    --dtype "$torch_dtype" --mode "$mode" | tee -a "$lines"
   round=$((round + 1))
 done
+if [ "$device" = cuda ]; then
+  "${run_cajal[@]}" bench "${common[@]}" --blocks 3 --dtype "$dtype" --sync every-op --json | tee -a "$lines"
+fi
 
-"$python" - "$lines" <<'PYTHON'
-import json, statistics, sys
-
-runs = {"cajal": [], "torch": []}
-for line in open(sys.argv[1]):
-    run = json.loads(line)
-    runs[run["peer"]].append(run)
-
-# Rows that pad a vocabulary may be counted or not; a different model differs by more.
-params = {name: of[0]["params"] for name, of in runs.items()}
-if abs(params["cajal"] / params["torch"] - 1) > 1e-3:
-    sys.exit(f"compare_torch.sh: not the same model: parameters {params}")
-
-median = {name: {key: statistics.median(run[key] for run in of)
-                 for key in ("ms_per_step", "tokens_per_s", "tflops", "peak_bytes")}
-          for name, of in runs.items()}
-print(f"\n{'':8}{'ms/step':>10}{'tokens/s':>10}{'GFLOP/s':>10}{'peak MiB':>10}  rounds (tokens/s)")
-for name, of in runs.items():
-    m = median[name]
-    rounds = " ".join(f"{run['tokens_per_s']:.0f}" for run in of)
-    print(f"{name:8}{m['ms_per_step']:10.1f}{m['tokens_per_s']:10.0f}{m['tflops'] * 1e3:10.1f}"
-          f"{m['peak_bytes'] / 2**20:10.0f}  {rounds}")
-ratio = median["cajal"]["tokens_per_s"] / median["torch"]["tokens_per_s"]
-print(f"cajal / torch {runs['torch'][0]['version']}: {ratio:.2f} times the tokens/s")
-PYTHON
+"$python" "$here/compare_runs.py" "$lines"

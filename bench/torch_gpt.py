@@ -2,12 +2,13 @@
 """The peer: one GPT training step in PyTorch, the way a careful PyTorch user writes it.
 
 One step = zero grad, forward, cross entropy, backward, clip to 1.0, AdamW, on random tokens.
-Prints one JSON line: ms per step (median of blocks), tokens/s, model FLOP/s utilisation, how busy a
-GPU was, peak memory, and the loss curve's two ends. FLOP = (6 N + 12 L d T) a token, position
+Prints one JSON line a mode: ms per step (median of blocks), tokens/s, model FLOP/s utilisation, how
+busy a GPU was, peak memory, and the loss curve's two ends. FLOP = (6 N + 12 L d T) a token, position
 embeddings left out of N (PaLM, appendix B).
 
-  torch_gpt.py --preset gpt2-124m --batch 32 --mode compile
-modes: eager | compile | graphs (torch.compile mode=reduce-overhead, CUDA graphs)
+  torch_gpt.py --preset gpt2-124m --batch 32 --mode compile,graphs
+modes: eager | compile | graphs (torch.compile mode=reduce-overhead, CUDA graphs) | blocks (every
+block compiled by itself, PyTorch's recipe for deep models, whose compilation takes minutes else)
 
 On a CPU, PyTorch from Debian needs a real BLAS and a warm heap to be a fair peer; bench/compare_torch.sh
 sees to both:
@@ -17,6 +18,8 @@ sees to both:
   /usr/bin/python3 torch_gpt.py --preset cajal-20m --batch 4 --mode eager --dtype fp32 --steps 1 --blocks 5
 """
 import argparse
+import contextlib
+import gc
 import json
 import os
 import resource
@@ -87,18 +90,24 @@ class GPT(nn.Module):
 class Trainer:
     """A model, its optimizer and eight batches of random tokens."""
 
-    def __init__(self, args):
-        vocabulary, width, _, _, _, length = PRESETS[args.preset]
+    def __init__(self, args, mode):
+        vocabulary, _, _, _, _, length = PRESETS[args.preset]
         self.device, self.bf16 = args.device, args.dtype == "bf16"
         cuda = args.device == "cuda"
-        self.model = GPT(*PRESETS[args.preset]).to(args.device)
+        place = torch.device(args.device)
+        # Initialised there, where torch can: on a CPU the large ones take minutes.
+        with place if hasattr(place, "__enter__") else contextlib.nullcontext():
+            self.model = GPT(*PRESETS[args.preset]).to(place)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=3e-4, betas=(0.9, 0.95),
                                            weight_decay=0.1, **(dict(fused=True) if cuda else {}))
         self.call = self.model
-        if args.mode == "compile":
+        if mode == "compile":
             self.call = torch.compile(self.model)
-        elif args.mode == "graphs":
+        elif mode == "graphs":
             self.call = torch.compile(self.model, mode="reduce-overhead")
+        elif mode == "blocks":
+            for block in self.model.blocks:
+                block.compile()
         real = 50257 if vocabulary == 50304 else vocabulary
         shape = (8, args.batch, length)
         self.tokens = torch.randint(0, real, shape, device=args.device)
@@ -151,7 +160,7 @@ def parse_arguments():
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--preset", default="gpt2-124m", choices=PRESETS)
     p.add_argument("--batch", type=int, default=32)
-    p.add_argument("--mode", default="compile", choices=["eager", "compile", "graphs"])
+    p.add_argument("--mode", default="compile", help="one or several with commas between")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu",
                    choices=["cpu", "cuda"])
     p.add_argument("--dtype", default="bf16", choices=["bf16", "fp32", "tf32"])
@@ -162,19 +171,16 @@ def parse_arguments():
     return p.parse_args()
 
 
-def main():
-    args = parse_arguments()
+def measure(args, mode):
     _, width, layers, _, _, length = PRESETS[args.preset]
     cuda = args.device == "cuda"
     torch.manual_seed(0)
-    torch.set_num_threads(args.threads or os.cpu_count())
-    if args.dtype == "tf32":
-        torch.set_float32_matmul_precision("high")
-    trainer = Trainer(args)
+    trainer = Trainer(args, mode)
     sync = torch.cuda.synchronize if cuda else (lambda: None)
 
+    # What is compiled, recorded as a graph and timed comes within the first steps.
     first = trainer.step().item()
-    for _ in range(4 if cuda else 1):
+    for _ in range(7 if cuda else 1):
         trainer.step()
     sync()
     times = []
@@ -184,21 +190,46 @@ def main():
             loss = trainer.step()
         sync()
         times.append((time.perf_counter() - began) / args.steps)
+        last = loss.item()  # a graph's memory, which the next step overwrites
     busy = gpu_busy(trainer) if cuda else None
 
     seconds = statistics.median(times)
     tokens = args.batch * length
     parameters = sum(p.numel() for p in trainer.model.parameters())
     flops = (6 * (parameters - length * width) + 12 * layers * width * length) * tokens
-    print(json.dumps(dict(
+    return dict(
         peer="torch", version=torch.__version__, preset=args.preset, batch=args.batch, seq=length,
-        mode=args.mode, dtype=args.dtype, device=torch.cuda.get_device_name() if cuda else "cpu",
+        mode=mode, dtype=args.dtype, device=torch.cuda.get_device_name() if cuda else "cpu",
         threads=torch.get_num_threads(), params=parameters, ms_per_step=round(seconds * 1e3, 3),
         spread=[round(min(times) * 1e3, 3), round(max(times) * 1e3, 3)],
         tokens_per_s=round(tokens / seconds), tflops=round(flops / seconds / 1e12, 4),
         mfu=round(flops / seconds / args.peak, 4) if cuda else None,
         gpu_busy=busy and round(busy, 4), peak_bytes=peak_bytes(cuda),
-        first_loss=round(first, 4), last_loss=round(loss.item(), 4))), flush=True)
+        first_loss=round(first, 4), last_loss=round(last, 4))
+
+
+def forget(cuda):
+    """Leaves nothing of one mode to the next."""
+    gc.collect()
+    if hasattr(torch, "_dynamo"):
+        torch._dynamo.reset()
+    if cuda:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def main():
+    args = parse_arguments()
+    modes = args.mode.split(",")
+    for mode in modes:
+        if mode not in ("eager", "compile", "graphs", "blocks"):
+            sys.exit(f"torch_gpt.py: no mode {mode}; choose eager, compile, graphs or blocks")
+    torch.set_num_threads(args.threads or os.cpu_count())
+    if args.dtype == "tf32":
+        torch.set_float32_matmul_precision("high")
+    for mode in modes:
+        print(json.dumps(measure(args, mode)), flush=True)
+        forget(args.device == "cuda")
 
 
 main()
