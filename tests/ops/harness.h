@@ -43,7 +43,8 @@ class Workbench {
   void load(const Values& inputs);
   /// Records on first use, later replays; waits. Returns nanoseconds on the device.
   Clock run();
-  void record();
+  /// The operation `times` times over, one after the other.
+  void record(int times = 1);
 
   /// Outputs and inouts by name.
   std::map<std::string, Bytes> read_results();
