@@ -17,14 +17,33 @@ struct Forward {
   float* rstd;
   std::int64_t rows;
   int width;
+  float inverse_width;
   float epsilon;
   bool packed;  ///< Rows are whole packs, aligned.
 };
 
+constexpr auto kName = "layer_norm";
 constexpr int kRowsPerBlock = 4;  // A warp each.
 
-/// A warp holds its row in registers: memory is read and written once.
+/// When a warp loads weight and bias: together with its row, where there are so few rows that what
+/// counts is the longest chain of loads; else once the row's statistics are known, which leaves
+/// registers for more warps.
+enum class Parameters { early, late };
+
+/// A lane's columns of weight and bias.
 template <class T, int kPacks>
+struct ParameterPacks {
+  Pack<float, kLanes<T>> weight[kPacks];
+  Pack<float, kLanes<T>> bias[kPacks];
+
+  __device__ void load(const Forward<T>& a, int p, int column) {
+    weight[p] = load_pack<float, kLanes<T>>(a.weight + column);
+    bias[p] = load_pack<float, kLanes<T>>(a.bias + column);
+  }
+};
+
+/// A warp holds its row in registers: memory is read and written once.
+template <class T, int kPacks, Parameters kParameters>
 __global__ void __launch_bounds__(kRowsPerBlock* kWarp) warp_rows_kernel(const Forward<T> a) {
   constexpr int kCount = kLanes<T>;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -34,12 +53,19 @@ __global__ void __launch_bounds__(kRowsPerBlock* kWarp) warp_rows_kernel(const F
 
   Pack<T> x[kPacks];
   Pack<T> residual[kPacks];
+  ParameterPacks<T, kPacks> parameters;
 #pragma unroll
   for (int p = 0; p < kPacks; ++p) {
     const int column = (p * kWarp + lane) * kCount;
     if (column >= a.width) continue;
     x[p] = load_pack(a.x + at + column);
     if (a.residual != nullptr) residual[p] = load_pack(a.residual + at + column);
+  }
+  // Before the row's sum is stored: loads cannot be moved ahead of stores.
+#pragma unroll
+  for (int p = 0; p < kPacks; ++p) {
+    const int column = (p * kWarp + lane) * kCount;
+    if (kParameters == Parameters::early && column < a.width) parameters.load(a, p, column);
   }
 
   float s[kPacks][kCount] = {};
@@ -59,7 +85,7 @@ __global__ void __launch_bounds__(kRowsPerBlock* kWarp) warp_rows_kernel(const F
 #pragma unroll
     for (int i = 0; i < kCount; ++i) total += s[p][i];
   }
-  const float mean = warp_sum(total) / static_cast<float>(a.width);
+  const float mean = warp_sum(total) * a.inverse_width;
 
   float squares = 0.0F;
 #pragma unroll
@@ -68,18 +94,16 @@ __global__ void __launch_bounds__(kRowsPerBlock* kWarp) warp_rows_kernel(const F
 #pragma unroll
     for (int i = 0; i < kCount; ++i) squares += (s[p][i] - mean) * (s[p][i] - mean);
   }
-  const float variance = warp_sum(squares) / static_cast<float>(a.width);
-  const float rstd = 1.0F / sqrtf(variance + a.epsilon);
+  const float rstd = rsqrtf(warp_sum(squares) * a.inverse_width + a.epsilon);
 
 #pragma unroll
   for (int p = 0; p < kPacks; ++p) {
     const int column = (p * kWarp + lane) * kCount;
     if (column >= a.width) continue;
-    const auto weight = load_pack<float, kCount>(a.weight + column);
-    const auto bias = load_pack<float, kCount>(a.bias + column);
+    if (kParameters == Parameters::late) parameters.load(a, p, column);
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
-      s[p][i] = (s[p][i] - mean) * rstd * weight.get(i) + bias.get(i);
+      s[p][i] = (s[p][i] - mean) * rstd * parameters.weight[p].get(i) + parameters.bias[p].get(i);
     }
     store_pack(a.y + at + column, Pack<T>::of(s[p]));
   }
@@ -187,26 +211,36 @@ Forward<T> arguments(const LayerNormArgs& args) {
                .rstd = args.rstd.data<float>(),
                .rows = row_count(args.x),
                .width = width,
+               .inverse_width = 1.0F / static_cast<float>(width),
                .epsilon = args.epsilon,
                .packed = width % kLanes<T> == 0};
   a.packed = a.packed && aligned_to_packs(a.x, a.residual, a.weight, a.bias, a.y, a.sum);
   return a;
 }
 
+template <class T, int kPacks>
+void run_warp_rows(const CudaContext& context, const Forward<T>& a) {
+  constexpr std::int64_t kFewBlocks = 2;  // A multiprocessor.
+  const std::int64_t blocks = ceil_div(a.rows, kRowsPerBlock);
+  const bool few = blocks <= kFewBlocks * context.device().multiprocessors;
+  launch(context, kName,
+         few ? warp_rows_kernel<T, kPacks, Parameters::early>
+             : warp_rows_kernel<T, kPacks, Parameters::late>,
+         {extent(blocks), kRowsPerBlock * kWarp}, a);
+}
+
 template <class T>
 void run(const CudaContext& context, const LayerNormArgs& args) {
-  constexpr auto kName = "layer_norm";
   const Forward<T> a = arguments<T>(args);
   const std::int64_t packs = ceil_div(a.width, kWarp * kLanes<T>);
-  const LaunchShape warps{extent(ceil_div(a.rows, kRowsPerBlock)), kRowsPerBlock * kWarp};
   if (!a.packed || packs > 8) {
     launch(context, kName, block_row_kernel<T>, {extent(a.rows), a.width > 2048 ? 256U : 128U}, a);
   } else if (packs > 4) {
-    launch(context, kName, packs > 6 ? warp_rows_kernel<T, 8> : warp_rows_kernel<T, 6>, warps, a);
+    packs > 6 ? run_warp_rows<T, 8>(context, a) : run_warp_rows<T, 6>(context, a);
   } else if (packs > 2) {
-    launch(context, kName, packs > 3 ? warp_rows_kernel<T, 4> : warp_rows_kernel<T, 3>, warps, a);
+    packs > 3 ? run_warp_rows<T, 4>(context, a) : run_warp_rows<T, 3>(context, a);
   } else {
-    launch(context, kName, packs > 1 ? warp_rows_kernel<T, 2> : warp_rows_kernel<T, 1>, warps, a);
+    packs > 1 ? run_warp_rows<T, 2>(context, a) : run_warp_rows<T, 1>(context, a);
   }
 }
 
