@@ -116,7 +116,9 @@ void run_linear(CudaContext& context, const LinearArgs& args) {
     variants.push_back(
         {"bias fused", with_bias, [&] { finish_forward(context, args, /*bias=*/nullptr); }});
   }
-  if (bias != nullptr || args.pre_gelu) {
+  // A bf16 product that the bias is added to afterwards would be rounded twice.
+  const bool rounds_once = bias == nullptr || product.out == DType::f32;
+  if (rounds_once && (bias != nullptr || args.pre_gelu)) {
     variants.push_back({"apart", product, [&] { finish_forward(context, args, bias); }});
   }
   run_best(context, variants);

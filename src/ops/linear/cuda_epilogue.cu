@@ -104,21 +104,43 @@ void launch_bias_gelu(CudaContext& context, const BiasGelu& args) {
                                  : launch_bias_gelu<X, B, float>(context, args);
 }
 
+/// Each thread has several packs in flight; a block takes neighbouring ones.
+constexpr int kPacksAtOnce = 4;
+
 template <class T, int kCount>
-__global__ void gelu_gradient_kernel(T* dx, const T* x, std::int64_t count) {
-  const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x * kCount;
-  std::int64_t i = (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x) * kCount;
-  for (; i < count; i += stride) {
-    auto gradient = *reinterpret_cast<const Pack<T, kCount>*>(dx + i);
-    const auto at = *reinterpret_cast<const Pack<T, kCount>*>(x + i);
+__global__ void __launch_bounds__(kThreads)
+    gelu_gradient_kernel(T* dx, const T* x, std::int64_t packs) {
+  using P = Pack<T, kCount>;
+  auto* const gradients = reinterpret_cast<P*>(dx);
+  const auto* const inputs = reinterpret_cast<const P*>(x);
+  const std::int64_t first = std::int64_t{blockIdx.x} * kThreads * kPacksAtOnce + threadIdx.x;
+  P gradient[kPacksAtOnce];
+  P at[kPacksAtOnce];
+#pragma unroll
+  for (int p = 0; p < kPacksAtOnce; ++p) {
+    const std::int64_t i = first + p * kThreads;
+    if (i >= packs) continue;
+    gradient[p] = gradients[i];
+    at[p] = inputs[i];
+  }
+#pragma unroll
+  for (int p = 0; p < kPacksAtOnce; ++p) {
+    const std::int64_t i = first + p * kThreads;
+    if (i >= packs) continue;
 #pragma unroll
     for (int j = 0; j < kCount; ++j) {
-      gradient.values[j] =
-          from_float<T>(to_float(gradient.values[j]) *
-                        cuda_backend::gelu_slope<GeluPrecision<T>>(to_float(at.values[j])));
+      const float slope = cuda_backend::gelu_slope<GeluPrecision<T>>(to_float(at[p].values[j]));
+      gradient[p].values[j] = from_float<T>(to_float(gradient[p].values[j]) * slope);
     }
-    *reinterpret_cast<Pack<T, kCount>*>(dx + i) = gradient;
+    gradients[i] = gradient[p];
   }
+}
+
+template <class T, int kCount>
+void launch_gelu_gradient(CudaContext& context, T* gradient, const T* x, std::int64_t packs) {
+  constexpr std::int64_t kPerBlock = std::int64_t{kThreads} * kPacksAtOnce;
+  const auto blocks = static_cast<unsigned>((packs + kPerBlock - 1) / kPerBlock);
+  gelu_gradient_kernel<T, kCount><<<blocks, kThreads, 0, context.stream()>>>(gradient, x, packs);
 }
 
 template <class T>
@@ -128,13 +150,9 @@ void launch_gelu_gradient(CudaContext& context, const CudaMatrix& dx, const void
   const auto* x = static_cast<const T*>(at);
   const std::int64_t count = dx.rows * dx.columns;
   if (packs(dx.columns, sizeof(T), gradient, kCount) && packs(dx.columns, sizeof(T), x, kCount)) {
-    gelu_gradient_kernel<T, kCount>
-        <<<blocks_for(count / kCount, context.device()), kThreads, 0, context.stream()>>>(gradient,
-                                                                                          x, count);
+    launch_gelu_gradient<T, kCount>(context, gradient, x, count / kCount);
   } else {
-    gelu_gradient_kernel<T, 1>
-        <<<blocks_for(count, context.device()), kThreads, 0, context.stream()>>>(gradient, x,
-                                                                                 count);
+    launch_gelu_gradient<T, 1>(context, gradient, x, count);
   }
   check_cuda(cudaGetLastError(), "gelu gradient");
 }
@@ -166,7 +184,7 @@ __global__ void partial_sums_kernel(const T* x, std::int64_t rows, std::int64_t 
   const std::int64_t last = first + rows_each < rows ? first + rows_each : rows;
   float sum[kCount] = {};
   if (column < columns) {
-#pragma unroll 4
+#pragma unroll 8
     for (std::int64_t row = first + warp; row < last; row += kWarps) {
       const auto values = *reinterpret_cast<const Pack<T, kCount>*>(x + row * columns + column);
 #pragma unroll
