@@ -1,148 +1,11 @@
 #include "ops/check.h"
 #include "ops/cuda_kernel.cuh"
 #include "ops/layer_norm/backends.h"
+#include "ops/layer_norm/backward_combine.cuh"
+#include "ops/layer_norm/backward_rows.cuh"
 
 namespace cajal::ops::cuda_backend {
 namespace {
-
-template <class T>
-struct Backward {
-  const T* dy;
-  const T* sum;
-  const T* dsum;  ///< Null: none.
-  const float* __restrict__ weight;
-  const float* __restrict__ mean;
-  const float* __restrict__ rstd;
-  T* ds;           ///< May be dy, sum or dsum.
-  float* partial;  ///< [blocks][2][width]: dweight and dbias of a block's rows.
-  std::int64_t rows;
-  int width;
-  bool packed;  ///< Rows are whole packs, aligned.
-};
-
-// Four warps a block, a row each at a time.
-constexpr int kWarps = 4;
-
-/// Blocks that fit a multiprocessor by registers. A lane holds two sums a column and, as they lie
-/// in memory, elements of three tensors.
-template <class T>
-constexpr int resident_blocks(int columns) {
-  constexpr int kOthers = 40;
-  constexpr int kRegisters = 65536;
-  const int registers = kOthers + 2 * columns + 3 * columns * static_cast<int>(sizeof(T)) / 4;
-  return kRegisters / (kWarps * kWarp * registers);
-}
-
-/// A lane's columns of one row, as they lie in memory.
-template <class T, int kPacks>
-struct RowPacks {
-  Pack<T> dy[kPacks];
-  Pack<T> s[kPacks];
-  Pack<T> dsum[kPacks];
-
-  __device__ void load(const Backward<T>& a, std::int64_t row, int lane) {
-    const std::int64_t at = row * a.width;
-#pragma unroll
-    for (int p = 0; p < kPacks; ++p) {
-      const int column = (p * kWarp + lane) * kLanes<T>;
-      if (column >= a.width) continue;
-      dy[p] = load_pack(a.dy + at + column);
-      s[p] = load_pack(a.sum + at + column);
-      if (a.dsum != nullptr) dsum[p] = load_pack(a.dsum + at + column);
-    }
-  }
-};
-
-/// A lane's columns of dweight and dbias.
-template <int kColumns>
-struct ParameterSums {
-  float weight[kColumns] = {};
-  float bias[kColumns] = {};
-};
-
-template <class T, int kPacks>
-__device__ void process_row(const Backward<T>& a, std::int64_t row, int lane,
-                            ParameterSums<kPacks * kLanes<T>>& sums) {
-  constexpr int kCount = kLanes<T>;
-  RowPacks<T, kPacks> packs;
-  packs.load(a, row, lane);
-  const float mean = a.mean[row];
-  const float rstd = a.rstd[row];
-  float sum_g = 0.0F;
-  float sum_g_xhat = 0.0F;
-#pragma unroll
-  for (int p = 0; p < kPacks; ++p) {
-    const int column = (p * kWarp + lane) * kCount;
-    if (column >= a.width) continue;
-    const auto weight = load_pack<float, kCount>(a.weight + column);
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      const float upstream = packs.dy[p].get(i);
-      const float xhat = (packs.s[p].get(i) - mean) * rstd;
-      const float g = upstream * weight.get(i);
-      sum_g += g;
-      sum_g_xhat += g * xhat;
-      sums.weight[p * kCount + i] += upstream * xhat;
-      sums.bias[p * kCount + i] += upstream;
-    }
-  }
-  const float mean_g = warp_sum(sum_g) / static_cast<float>(a.width);
-  const float mean_g_xhat = warp_sum(sum_g_xhat) / static_cast<float>(a.width);
-#pragma unroll
-  for (int p = 0; p < kPacks; ++p) {
-    const int column = (p * kWarp + lane) * kCount;
-    if (column >= a.width) continue;
-    const auto weight = load_pack<float, kCount>(a.weight + column);
-    float ds[kCount];
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      const float xhat = (packs.s[p].get(i) - mean) * rstd;
-      ds[i] = rstd * (packs.dy[p].get(i) * weight.get(i) - mean_g - xhat * mean_g_xhat);
-      if (a.dsum != nullptr) ds[i] += packs.dsum[p].get(i);
-    }
-    store_pack(a.ds + row * a.width + column, Pack<T>::of(ds));
-  }
-}
-
-/// Adds this warp's sums to those of the warps before it, in `shared` [2][width].
-template <class T, int kPacks>
-__device__ void add_in_turn(const ParameterSums<kPacks * kLanes<T>>& sums, int width, bool first,
-                            int lane, float* shared) {
-  constexpr int kCount = kLanes<T>;
-#pragma unroll
-  for (int p = 0; p < kPacks; ++p) {
-    const int column = (p * kWarp + lane) * kCount;
-    if (column >= width) continue;
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      float& weight = shared[column + i];
-      float& bias = shared[width + column + i];
-      weight = sums.weight[p * kCount + i] + (first ? 0.0F : weight);
-      bias = sums.bias[p * kCount + i] + (first ? 0.0F : bias);
-    }
-  }
-}
-
-template <class T, int kPacks>
-__global__ void __launch_bounds__(kWarps* kWarp, resident_blocks<T>(kPacks* kLanes<T>))
-    warp_rows_kernel(const Backward<T> a) {
-  extern __shared__ float shared[];
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const int warp = static_cast<int>(threadIdx.x) / kWarp;
-  ParameterSums<kPacks * kLanes<T>> sums;
-  for (std::int64_t row = std::int64_t{blockIdx.x} * kWarps + warp; row < a.rows;
-       row += std::int64_t{gridDim.x} * kWarps) {
-    process_row<T, kPacks>(a, row, lane, sums);
-  }
-  for (int turn = 0; turn < kWarps; ++turn) {
-    if (turn == warp) add_in_turn<T, kPacks>(sums, a.width, turn == 0, lane, shared);
-    __syncthreads();
-  }
-  float* partial = a.partial + std::int64_t{blockIdx.x} * 2 * a.width;
-  for (int i = static_cast<int>(threadIdx.x); i < 2 * a.width; i += kWarps * kWarp) {
-    partial[i] = shared[i];
-  }
-}
 
 // Rows of any width and alignment go twice through memory: once for ds, once for the parameters.
 
@@ -171,8 +34,8 @@ __global__ void __launch_bounds__(256) block_row_kernel(const Backward<T> a) {
       sum_g_xhat += dy[i] * weight[i] * ((s[i] - mean) * rstd);
     }
   }
-  const float mean_g = block_sum(sum_g) / static_cast<float>(a.width);
-  const float mean_g_xhat = block_sum(sum_g_xhat) / static_cast<float>(a.width);
+  const float mean_g = block_sum(sum_g) * a.inverse_width;
+  const float mean_g_xhat = block_sum(sum_g_xhat) * a.inverse_width;
   for (int column = static_cast<int>(threadIdx.x) * kCount; column < a.width; column += step) {
     load(column);
     float ds[kCount] = {};
@@ -219,30 +82,6 @@ __global__ void __launch_bounds__(kColumnWarps* kWarp)
   partial[a.width + column] = bias;
 }
 
-/// Sums the blocks' partial sums: 32 columns a block, its warps sharing the blocks.
-__global__ void __launch_bounds__(kWarp* kWarp)
-    combine_kernel(const float* partial, int blocks, int width, float* dweight, float* dbias,
-                   bool accumulate) {
-  __shared__ float sums[kWarp][kWarp + 1];
-  const unsigned lane = threadIdx.x % kWarp;
-  const unsigned warp = threadIdx.x / kWarp;
-  const auto column = static_cast<int>(blockIdx.x * kWarp + lane);
-  float sum = 0.0F;
-  if (column < 2 * width) {
-#pragma unroll 4
-    for (int block = static_cast<int>(warp); block < blocks; block += kWarp) {
-      sum += partial[std::int64_t{block} * 2 * width + column];
-    }
-  }
-  sums[warp][lane] = sum;
-  __syncthreads();
-  const float total = warp_sum(sums[lane][warp]);
-  const auto summed = static_cast<int>(blockIdx.x * kWarp + warp);
-  if (lane != 0 || summed >= 2 * width) return;
-  float& to = summed < width ? dweight[summed] : dbias[summed - width];
-  to = accumulate ? to + total : total;
-}
-
 template <class T>
 Backward<T> arguments(const LayerNormBackwardArgs& args) {
   const auto width = static_cast<int>(args.dy.dim(-1));
@@ -256,8 +95,11 @@ Backward<T> arguments(const LayerNormBackwardArgs& args) {
                 .partial = nullptr,
                 .rows = row_count(args.dy),
                 .width = width,
-                .packed = width % kLanes<T> == 0};
-  a.packed = a.packed && aligned_to_packs(a.dy, a.sum, a.dsum, a.weight, a.ds);
+                .inverse_width = 1.0F / static_cast<float>(width),
+                .aligned = false,
+                .packed = false};
+  a.aligned = aligned_to_packs(a.dy, a.sum, a.dsum, a.weight, a.ds);
+  a.packed = a.aligned && width % kLanes<T> == 0;
   return a;
 }
 
@@ -268,25 +110,12 @@ float* partial_sums(CudaContext& context, std::int64_t blocks, int width) {
 
 constexpr auto kName = "layer_norm_backward";
 
-/// Returns the number of blocks that left partial sums.
-template <class T, int kPacks>
-std::int64_t run_warp_rows(CudaContext& context, Backward<T>& a) {
-  constexpr int kResident = resident_blocks<T>(kPacks * kLanes<T>);
-  const std::int64_t blocks = std::min<std::int64_t>(
-      ceil_div(a.rows, kWarps), std::int64_t{context.device().multiprocessors} * kResident);
-  a.partial = partial_sums(context, blocks, a.width);
-  launch(context, kName, warp_rows_kernel<T, kPacks>,
-         {extent(blocks), kWarps * kWarp, 2 * sizeof(float) * static_cast<std::size_t>(a.width)},
-         a);
-  return blocks;
-}
-
 template <class T>
 std::int64_t run_any_rows(CudaContext& context, Backward<T>& a) {
   constexpr std::int64_t kMostChunks = 64;
   constexpr std::int64_t kFewestRows = 32;
   const std::int64_t rows = std::max(kFewestRows, ceil_div(a.rows, kMostChunks));
-  const std::int64_t chunks = ceil_div(a.rows, rows);
+  const std::int64_t chunks = std::max<std::int64_t>(1, ceil_div(a.rows, rows));
   a.partial = partial_sums(context, chunks, a.width);
   const dim3 tiles(extent(ceil_div(a.width, kWarp)), extent(chunks));
   launch(context, kName, columns_kernel<T>, {tiles, kColumnWarps * kWarp}, a, rows);
@@ -296,25 +125,15 @@ std::int64_t run_any_rows(CudaContext& context, Backward<T>& a) {
 
 template <class T>
 std::int64_t run_rows(CudaContext& context, Backward<T>& a) {
-  if (!a.packed) return run_any_rows(context, a);
-  switch (ceil_div(a.width, kWarp * kLanes<T>)) {
-    case 1:
-      return run_warp_rows<T, 1>(context, a);
-    case 2:
-      return run_warp_rows<T, 2>(context, a);
-    case 3:
-      return run_warp_rows<T, 3>(context, a);
-    case 4:
-      return run_warp_rows<T, 4>(context, a);
-    case 5:
-      return run_warp_rows<T, 5>(context, a);
-    case 6:
-      return run_warp_rows<T, 6>(context, a);
-    case 7:
-      return run_warp_rows<T, 7>(context, a);
-    default:
-      return run_any_rows(context, a);
-  }
+  const int threads = held_row_threads(a.width);
+  if (!a.aligned || a.width % kHeldColumns != 0 || threads > 1024) return run_any_rows(context, a);
+  const std::int64_t blocks = held_row_blocks(context.device(), a.rows, threads);
+  a.partial = partial_sums(context, blocks, a.width);
+  const auto kernel = threads <= 256   ? held_rows_kernel<T, kRowsHeld<256>, 256>
+                      : threads <= 512 ? held_rows_kernel<T, kRowsHeld<512>, 512>
+                                       : held_rows_kernel<T, kRowsHeld<1024>, 1024>;
+  launch(context, kName, kernel, {extent(blocks), extent(threads)}, a);
+  return blocks;
 }
 
 template <class T>
@@ -322,9 +141,10 @@ void run(CudaContext& context, const LayerNormBackwardArgs& args) {
   Backward<T> a = arguments<T>(args);
   if (a.rows == 0 && args.accumulate) return;
   const std::int64_t blocks = run_rows(context, a);
-  launch(context, kName, combine_kernel, {extent(ceil_div(2 * a.width, kWarp)), kWarp * kWarp},
-         a.partial, static_cast<int>(blocks), a.width, args.dweight.data<float>(),
-         args.dbias.data<float>(), args.accumulate);
+  launch_after(context, kName, combine_kernel,
+               {extent(ceil_div(2 * a.width, kCombineColumns)), kCombineThreads}, a.partial,
+               static_cast<int>(blocks), a.width, args.dweight.data<float>(),
+               args.dbias.data<float>(), args.accumulate);
 }
 
 }  // namespace
