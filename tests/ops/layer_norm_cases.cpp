@@ -19,11 +19,12 @@ struct NormCase {
   bool accumulate = false;  ///< Backward.
   double mean = 0.5;
   bool perf = false;
+  bool branch = false;  ///< Backward: dbranch_bias.
 
   std::string name() const {
-    return fmt::format("{}/N={}/C={}/mean={}{}{}{}", name_of(dtype), rows, width, mean,
+    return fmt::format("{}/N={}/C={}/mean={}{}{}{}{}", name_of(dtype), rows, width, mean,
                        skip ? "/skip" : "", alias.empty() ? "" : "/over_" + alias,
-                       accumulate ? "/accumulate" : "");
+                       accumulate ? "/accumulate" : "", branch ? "/branch" : "");
   }
   TensorSpec rows_of(std::string tensor, Role role, double tolerance = 0.0) const {
     return {.name = std::move(tensor),
@@ -163,13 +164,23 @@ void reference_backward(const NormCase& c, Values& v) {
     v["dbias"].assign(static_cast<std::size_t>(c.width), 0.0);
   }
   for (std::int64_t n = 0; n < c.rows; ++n) add_row_gradient(c, v, n, ds);
+  if (c.branch && !c.accumulate) {
+    v["dbranch_bias"].assign(static_cast<std::size_t>(c.width), 0.0);
+  }
+  for (std::size_t i = 0; c.branch && i < ds.size(); ++i) {
+    v.at("dbranch_bias")[i % static_cast<std::size_t>(c.width)] += ds[i];
+  }
   v[c.alias.empty() ? "ds" : c.alias] = ds;
 }
 
-/// Forward as the gradient check sees it: s is the input, and also goes on past the norm.
+/// Forward as the gradient check sees it: s, with the branch's bias added, is the input, and also
+/// goes on past the norm.
 void forward_of_sum(const NormCase& c, Values& v) {
-  normalise(c, v, "sum");
   v["past"] = v.at("sum");
+  for (std::size_t i = 0; c.branch && i < c.elements(); ++i) {
+    v["past"][i] += v.at("branch_bias")[i % static_cast<std::size_t>(c.width)];
+  }
+  normalise(c, v, "past");
 }
 
 OpCase backward_case(const NormCase& c) {
@@ -190,6 +201,12 @@ OpCase backward_case(const NormCase& c) {
   if (c.alias.empty()) {
     r.tensors.push_back(c.rows_of("ds", Role::output, c.dtype == DType::f32 ? sums : 0.0));
   }
+  if (c.branch) {
+    // Already part of the sum; there for the gradient check to vary.
+    r.tensors.push_back(c.channels("branch_bias", Role::input));
+    r.tensors.back().fill = {.kind = Fill::Kind::constant, .a = 0.0};
+    r.tensors.push_back(c.channels("dbranch_bias", parameter, sums));
+  }
   r.encode = [c](CommandBuffer& commands, const Tensors& t) {
     ops::layer_norm_backward(commands, {.dy = t.at("dy"),
                                         .sum = t.at("sum"),
@@ -200,6 +217,7 @@ OpCase backward_case(const NormCase& c) {
                                         .ds = t.at(c.alias.empty() ? "ds" : c.alias),
                                         .dweight = t.at("dweight"),
                                         .dbias = t.at("dbias"),
+                                        .dbranch_bias = c.branch ? t.at("dbranch_bias") : Tensor(),
                                         .accumulate = c.accumulate});
   };
   r.reference = [c](Values& v) { reference_backward(c, v); };
@@ -208,6 +226,7 @@ OpCase backward_case(const NormCase& c) {
                   .gradients = {{"weight", "dweight"}, {"bias", "dbias"}}};
   if (c.skip) check.upstream["past"] = "dsum";
   if (c.alias.empty()) check.gradients["sum"] = "ds";
+  if (c.branch) check.gradients["branch_bias"] = "dbranch_bias";
   r.gradcheck = {std::move(check)};
   r.bytes = static_cast<double>(c.elements() * size_of(c.dtype) * (c.skip ? 4 : 3));
   r.perf = c.perf;
@@ -235,9 +254,19 @@ std::vector<OpCase> layer_norm_cases() {
     cases.push_back(backward_case({65, 129, dtype, true, "dy", true}));
     cases.push_back(backward_case({65, 17, dtype, false, "dy"}));
     cases.push_back(backward_case({513, 64, dtype, true, {}, true}));
+    cases.push_back(backward_case({7, 50, dtype, true, {}, false, 0.5, false, true}));
+    cases.push_back(backward_case({65, 129, dtype, true, "dsum", true, 0.5, false, true}));
+    cases.push_back(backward_case({513, 64, dtype, false, {}, true, 0.5, false, true}));
+    cases.push_back(backward_case({37, 768, dtype, true, "dsum", false, 0.5, false, true}));
+    for (const std::int64_t width : {1600, 2052, 4100}) {
+      cases.push_back(backward_case({5, width, dtype, true, {}, false, 0.5, false, true}));
+      cases.back().gradcheck.clear();
+    }
     cases.push_back(forward_case({2048, 512, dtype, true, {}, false, 0.5, true}));
-    cases.push_back(backward_case({2048, 512, dtype, true, {}, true, 0.5, true}));
-    cases.back().gradcheck.clear();
+    for (const bool branch : {false, true}) {
+      cases.push_back(backward_case({2048, 512, dtype, true, {}, true, 0.5, true, branch}));
+      cases.back().gradcheck.clear();
+    }
   }
   return cases;
 }

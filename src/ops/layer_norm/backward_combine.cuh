@@ -8,25 +8,33 @@ namespace cajal::ops::cuda_backend {
 inline constexpr int kCombineThreads = 512;
 inline constexpr int kCombineColumns = 8;  // 32 bytes, what memory hands out at the least.
 
-/// `partial` is [blocks][2][width].
-static __global__ void __launch_bounds__(kCombineThreads)
-    combine_kernel(const float* partial, int blocks, int width, float* dweight, float* dbias,
-                   bool accumulate) {
+/// `partial` is [blocks][sums][width], each of the sums to go to a tensor of its own.
+struct Combined {
+  const float* partial;
+  int blocks;
+  int sums;
+  int width;
+  float* to[3];
+  bool accumulate;
+};
+
+static __global__ void __launch_bounds__(kCombineThreads) combine_kernel(const Combined a) {
   constexpr int kAtOnce = kCombineThreads / kCombineColumns;
   constexpr int kUnroll = 8;  // Loads that a thread has in flight.
   __shared__ float sums[kCombineThreads / kWarp][kCombineColumns];
   const auto thread = static_cast<int>(threadIdx.x);
   const int mine = thread % kCombineColumns;
   const int column = static_cast<int>(blockIdx.x) * kCombineColumns + mine;
-  const bool exists = column < 2 * width;
+  const int columns = a.sums * a.width;
+  const bool exists = column < columns;
   wait_for_previous();
   float sum = 0.0F;
-  for (int first = thread / kCombineColumns; first < blocks; first += kUnroll * kAtOnce) {
+  for (int first = thread / kCombineColumns; first < a.blocks; first += kUnroll * kAtOnce) {
     float loaded[kUnroll];
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
       const std::int64_t block = first + u * kAtOnce;
-      loaded[u] = exists && block < blocks ? partial[block * 2 * width + column] : 0.0F;
+      loaded[u] = exists && block < a.blocks ? a.partial[block * columns + column] : 0.0F;
     }
 #pragma unroll
     for (const float x : loaded) sum += x;
@@ -41,8 +49,10 @@ static __global__ void __launch_bounds__(kCombineThreads)
   float total = 0.0F;
 #pragma unroll
   for (const auto& of_warp : sums) total += of_warp[mine];
-  float& to = column < width ? dweight[column] : dbias[column - width];
-  to = accumulate ? to + total : total;
+  const int sum_at = column / a.width;
+  float* const tensor = sum_at == 0 ? a.to[0] : sum_at == 1 ? a.to[1] : a.to[2];
+  float& to = tensor[column - sum_at * a.width];
+  to = a.accumulate ? to + total : total;
 }
 
 }  // namespace cajal::ops::cuda_backend

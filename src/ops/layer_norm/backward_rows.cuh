@@ -15,7 +15,8 @@ struct Backward {
   const float* __restrict__ mean;
   const float* __restrict__ rstd;
   T* ds;           ///< May be dy, sum or dsum.
-  float* partial;  ///< [blocks][2][width]: dweight and dbias of a block's rows.
+  float* partial;  ///< [blocks][sums][width]: a block's rows in dweight, dbias, dbranch_bias.
+  int sums;        ///< 2, or 3 with dbranch_bias.
   std::int64_t rows;
   int width;
   float inverse_width;
@@ -31,7 +32,8 @@ constexpr int held_row_threads(int width) {
 }
 
 /// Threads that the registers of a multiprocessor are to suffice for.
-inline constexpr int kThreadsHeld = 768;
+template <class T>
+inline constexpr int kThreadsHeld = sizeof(T) == 2 ? 768 : 512;
 
 /// Rows that a block holds at a time: their loads are in flight together, and they share one
 /// exchange between its warps.
@@ -88,10 +90,12 @@ __device__ void block_sums(float (&x)[kN], float (*of_warp)[kN]) {
 struct ParameterSums {
   float weight[kHeldColumns] = {};
   float bias[kHeldColumns] = {};
+  float ds[kHeldColumns] = {};
 
-  __device__ void store(float* partial, int width, int column) const {
+  __device__ void store(float* partial, int count, int width, int column) const {
     store_pack(partial + column, Pack<float>::of(weight));
     store_pack(partial + width + column, Pack<float>::of(bias));
+    if (count > 2) store_pack(partial + 2 * width + column, Pack<float>::of(ds));
   }
 };
 
@@ -118,7 +122,7 @@ __device__ void reduce_rows(const RowGroup<T, kRows>& rows, const Pack<float>& w
 }
 
 template <class T, int kRows, int kMostThreads>
-__global__ void __launch_bounds__(kMostThreads, std::max(1, kThreadsHeld / kMostThreads))
+__global__ void __launch_bounds__(kMostThreads, std::max(1, kThreadsHeld<T> / kMostThreads))
     held_rows_kernel(const Backward<T> a) {
   __shared__ alignas(16) float of_warp[2][kMostThreads / kWarp][2 * kRows];
   let_next_start();
@@ -147,21 +151,25 @@ __global__ void __launch_bounds__(kMostThreads, std::max(1, kThreadsHeld / kMost
         ds[i] = rows.rstd[r] * (g - mean_g - rows.xhat(r, i) * mean_g_xhat) + rows.dsum[r].get(i);
       }
       if (!held || first + r >= a.rows) continue;
+#pragma unroll
+      for (int i = 0; i < kHeldColumns; ++i) sums.ds[i] += ds[i];
       store_pack(a.ds + (first + r) * a.width + column, Pack<T, kHeldColumns>::of(ds));
     }
   }
-  if (held) sums.store(a.partial + std::int64_t{blockIdx.x} * 2 * a.width, a.width, column);
+  if (!held) return;
+  sums.store(a.partial + std::int64_t{blockIdx.x} * a.sums * a.width, a.sums, a.width, column);
 }
 
 /// As many blocks as run at once or fewer, each with as many groups of rows as the others: every
 /// block leaves sums that are yet to be added up.
-inline std::int64_t held_row_blocks(const CudaProperties& device, std::int64_t rows, int threads) {
+template <class T>
+std::int64_t held_row_blocks(const CudaProperties& device, std::int64_t rows, int threads) {
   const int held = threads <= 256   ? kRowsHeld<256>
                    : threads <= 512 ? kRowsHeld<512>
                                     : kRowsHeld<1024>;
   const std::int64_t groups = ceil_div(rows, held);
   const std::int64_t most =
-      std::int64_t{device.multiprocessors} * std::max(1, kThreadsHeld / threads);
+      std::int64_t{device.multiprocessors} * std::max(1, kThreadsHeld<T> / threads);
   const std::int64_t each = std::max<std::int64_t>(1, ceil_div(groups, most));
   return std::max<std::int64_t>(1, ceil_div(groups, each));
 }

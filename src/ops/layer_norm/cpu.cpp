@@ -1,4 +1,5 @@
 #include <cmath>
+#include <vector>
 
 #include "ops/check.h"
 #include "ops/cpu_parallel.h"
@@ -109,45 +110,52 @@ RowMeans reduce_row(const T* dy, const T* s, float mean, float rstd, const float
   return {sum_g / columns, sum_g_xhat / columns};
 }
 
-/// Second pass: ds. `dsum` may be null.
-template <class T>
-void gradient_row(const T* dy, const T* s, const T* dsum, float mean, float rstd,
-                  const float* weight, RowMeans means, T* ds, std::int64_t width) {
-  const auto inner = [=](std::int64_t c) {
+/// Second pass: ds, and what it adds to dbranch. `dsum` and `dbranch` are read only where they are
+/// said to be.
+template <bool kHasPast, bool kHasBranch, class T>
+void gradient_row(const T* dy, const T* s, [[maybe_unused]] const T* dsum, float mean, float rstd,
+                  const float* weight, RowMeans means, T* ds, [[maybe_unused]] float* dbranch,
+                  std::int64_t width) {
+#pragma omp simd
+  for (std::int64_t c = 0; c < width; ++c) {
     const float xhat = (static_cast<float>(s[c]) - mean) * rstd;
     const float g = static_cast<float>(dy[c]) * weight[c];
-    return rstd * (g - means.g - xhat * means.g_xhat);
-  };
-  if (dsum == nullptr) {
-#pragma omp simd
-    for (std::int64_t c = 0; c < width; ++c) store(ds[c], inner(c));
-  } else {
-#pragma omp simd
-    for (std::int64_t c = 0; c < width; ++c) store(ds[c], inner(c) + static_cast<float>(dsum[c]));
+    float gradient = rstd * (g - means.g - xhat * means.g_xhat);
+    if constexpr (kHasPast) gradient += static_cast<float>(dsum[c]);
+    if constexpr (kHasBranch) dbranch[c] += gradient;
+    store(ds[c], gradient);
   }
 }
 
-/// Adds up dweight and dbias of the row blocks, in their order. `partial` is [blocks][2][width].
+template <class T>
+auto gradient_row_for(bool has_past, bool has_branch) {
+  if (has_past) return has_branch ? gradient_row<true, true, T> : gradient_row<true, false, T>;
+  return has_branch ? gradient_row<false, true, T> : gradient_row<false, false, T>;
+}
+
+/// What rows are summed into: dweight, dbias and, where it is asked for, dbranch_bias.
+std::vector<float*> sums_of(const LayerNormBackwardArgs& args) {
+  std::vector<float*> sums{args.dweight.data<float>(), args.dbias.data<float>()};
+  if (args.dbranch_bias) sums.push_back(args.dbranch_bias.data<float>());
+  return sums;
+}
+
+/// Adds up the sums of the row blocks, in their order. `partial` is [blocks][sums][width].
 void combine(const CpuContext& context, const LayerNormBackwardArgs& args, const float* partial,
              std::int64_t blocks) {
   const std::int64_t width = args.dy.dim(-1);
-  const bool accumulate = args.accumulate;
-  float* dweight = args.dweight.data<float>();
-  float* dbias = args.dbias.data<float>();
+  const std::vector<float*> sums = sums_of(args);
+  const auto count = static_cast<std::int64_t>(sums.size());
   constexpr std::int64_t kChannels = 256;
   parallel_chunks(context, width, kChannels,
-                  [=](std::int64_t, std::int64_t first, std::int64_t last) {
-                    if (!accumulate) {
-                      std::fill(dweight + first, dweight + last, 0.0F);
-                      std::fill(dbias + first, dbias + last, 0.0F);
-                    }
-                    for (std::int64_t block = 0; block < blocks; ++block) {
-                      const float* w = partial + 2 * block * width;
-                      const float* b = w + width;
+                  [&](std::int64_t, std::int64_t first, std::int64_t last) {
+                    for (std::int64_t i = 0; i < count; ++i) {
+                      float* sum = sums[static_cast<std::size_t>(i)];
+                      if (!args.accumulate) std::fill(sum + first, sum + last, 0.0F);
+                      for (std::int64_t block = 0; block < blocks; ++block) {
+                        const float* from = partial + (block * count + i) * width;
 #pragma omp simd
-                      for (std::int64_t c = first; c < last; ++c) {
-                        dweight[c] += w[c];
-                        dbias[c] += b[c];
+                        for (std::int64_t c = first; c < last; ++c) sum[c] += from[c];
                       }
                     }
                   });
@@ -175,19 +183,22 @@ Kernel backward_kernel(const LayerNormBackwardArgs& args) {
     const float* means = args.mean.data<float>();
     const float* rstds = args.rstd.data<float>();
     T* ds = args.ds.data<T>();
-    const auto bytes = static_cast<std::size_t>(2 * blocks * width) * sizeof(float);
+    const std::int64_t sums = args.dbranch_bias ? 3 : 2;
+    const auto write_gradient = gradient_row_for<T>(dsum != nullptr, sums == 3);
+    const auto bytes = static_cast<std::size_t>(sums * blocks * width) * sizeof(float);
     auto* partial = reinterpret_cast<float*>(cpu(context).scratch(bytes).data());
     parallel_chunks(
         cpu(context), rows, grain, [=](std::int64_t block, std::int64_t first, std::int64_t last) {
-          float* dweight = partial + 2 * block * width;
+          float* dweight = partial + sums * block * width;
           float* dbias = dweight + width;
-          std::fill(dweight, dweight + 2 * width, 0.0F);
+          float* dbranch = sums == 3 ? dbias + width : nullptr;
+          std::fill(dweight, dweight + sums * width, 0.0F);
           for (std::int64_t n = first; n < last; ++n) {
             const std::int64_t at = n * width;
             const RowMeans row =
                 reduce_row(dy + at, s + at, means[n], rstds[n], weight, dweight, dbias, width);
-            gradient_row(dy + at, s + at, dsum != nullptr ? dsum + at : nullptr, means[n], rstds[n],
-                         weight, row, ds + at, width);
+            write_gradient(dy + at, s + at, dsum != nullptr ? dsum + at : nullptr, means[n],
+                           rstds[n], weight, row, ds + at, dbranch, width);
           }
         });
     combine(cpu(context), args, partial, blocks);

@@ -7,79 +7,93 @@
 namespace cajal::ops::cuda_backend {
 namespace {
 
-// Rows of any width and alignment go twice through memory: once for ds, once for the parameters.
+// Rows of any width and alignment: first their means, which every column needs, then the rest,
+// column by column.
+
+/// Means over a row of g = dy * weight and of g * xhat.
+struct RowMeans {
+  float g;
+  float g_xhat;
+};
 
 template <class T>
-__global__ void __launch_bounds__(256) block_row_kernel(const Backward<T> a) {
+__global__ void __launch_bounds__(256) row_means_kernel(const Backward<T> a, RowMeans* means) {
   constexpr int kCount = kLanes<T>;
   const std::int64_t at = blockIdx.x * std::int64_t{a.width};
   const float mean = a.mean[blockIdx.x];
   const float rstd = a.rstd[blockIdx.x];
   const auto step = static_cast<int>(blockDim.x) * kCount;
-  float dy[kCount];
-  float s[kCount];
-  float weight[kCount];
-  const auto load = [&](int column) {
-    load_some(a.dy + at + column, a.width - column, a.packed, dy);
-    load_some(a.sum + at + column, a.width - column, a.packed, s);
-    load_some(a.weight + column, a.width - column, a.packed, weight);
-  };
   float sum_g = 0.0F;
   float sum_g_xhat = 0.0F;
   for (int column = static_cast<int>(threadIdx.x) * kCount; column < a.width; column += step) {
-    load(column);
+    float dy[kCount];
+    float s[kCount];
+    float weight[kCount];
+    load_some(a.dy + at + column, a.width - column, a.packed, dy);
+    load_some(a.sum + at + column, a.width - column, a.packed, s);
+    load_some(a.weight + column, a.width - column, a.packed, weight);
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {  // Beyond the row's end dy is 0.
       sum_g += dy[i] * weight[i];
       sum_g_xhat += dy[i] * weight[i] * ((s[i] - mean) * rstd);
     }
   }
-  const float mean_g = block_sum(sum_g) * a.inverse_width;
-  const float mean_g_xhat = block_sum(sum_g_xhat) * a.inverse_width;
-  for (int column = static_cast<int>(threadIdx.x) * kCount; column < a.width; column += step) {
-    load(column);
-    float ds[kCount] = {};
-    if (a.dsum != nullptr) load_some(a.dsum + at + column, a.width - column, a.packed, ds);
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      ds[i] += rstd * (dy[i] * weight[i] - mean_g - (s[i] - mean) * rstd * mean_g_xhat);
-    }
-    store_some(a.ds + at + column, a.width - column, a.packed, ds);
-  }
+  sum_g = block_sum(sum_g);
+  sum_g_xhat = block_sum(sum_g_xhat);
+  if (threadIdx.x == 0) means[blockIdx.x] = {sum_g * a.inverse_width, sum_g_xhat * a.inverse_width};
 }
+
+/// What a thread adds to the gradients of its column's parameters.
+struct ColumnSums {
+  float weight = 0.0F;
+  float bias = 0.0F;
+  float ds = 0.0F;
+
+  __device__ void operator+=(const ColumnSums& other) {
+    weight += other.weight;
+    bias += other.bias;
+    ds += other.ds;
+  }
+};
 
 constexpr int kColumnWarps = 8;
 
-/// Block (tile, chunk) sums 32 columns over its chunk of rows; runs before ds is written, which may
-/// lie over dy or sum.
+/// Block (tile, chunk) has 32 columns of its chunk of rows.
 template <class T>
 __global__ void __launch_bounds__(kColumnWarps* kWarp)
-    columns_kernel(const Backward<T> a, std::int64_t rows_per_chunk) {
-  __shared__ float weight_sums[kColumnWarps][kWarp];
-  __shared__ float bias_sums[kColumnWarps][kWarp];
+    columns_kernel(const Backward<T> a, const RowMeans* means, std::int64_t rows_per_chunk) {
+  __shared__ float of_warp[kColumnWarps][3][kWarp];
   const unsigned lane = threadIdx.x % kWarp;
   const unsigned warp = threadIdx.x / kWarp;
   const int column = static_cast<int>(blockIdx.x * kWarp + lane);
+  const bool exists = column < a.width;
   const std::int64_t first = blockIdx.y * rows_per_chunk;
   const std::int64_t last = first + rows_per_chunk < a.rows ? first + rows_per_chunk : a.rows;
-  float weight = 0.0F;
-  float bias = 0.0F;
-  for (std::int64_t row = first + warp; row < last && column < a.width; row += kColumnWarps) {
-    const float upstream = to_float(a.dy[row * a.width + column]);
-    weight += upstream * ((to_float(a.sum[row * a.width + column]) - a.mean[row]) * a.rstd[row]);
-    bias += upstream;
+  const float weight = exists ? a.weight[column] : 0.0F;
+  ColumnSums sums;
+  for (std::int64_t row = first + warp; row < last && exists; row += kColumnWarps) {
+    const std::int64_t at = row * a.width + column;
+    const float rstd = a.rstd[row];
+    const RowMeans mean = means[row];
+    const float dy = to_float(a.dy[at]);
+    const float xhat = (to_float(a.sum[at]) - a.mean[row]) * rstd;
+    const float past = a.dsum != nullptr ? to_float(a.dsum[at]) : 0.0F;
+    const float ds = rstd * (dy * weight - mean.g - xhat * mean.g_xhat) + past;
+    store_one(a.ds + at, ds);
+    sums += {dy * xhat, dy, ds};
   }
-  weight_sums[warp][lane] = weight;
-  bias_sums[warp][lane] = bias;
+  of_warp[warp][0][lane] = sums.weight;
+  of_warp[warp][1][lane] = sums.bias;
+  of_warp[warp][2][lane] = sums.ds;
   __syncthreads();
-  if (warp != 0 || column >= a.width) return;
+  if (warp != 0 || !exists) return;
   for (int w = 1; w < kColumnWarps; ++w) {
-    weight += weight_sums[w][lane];
-    bias += bias_sums[w][lane];
+    sums += {of_warp[w][0][lane], of_warp[w][1][lane], of_warp[w][2][lane]};
   }
-  float* partial = a.partial + std::int64_t{blockIdx.y} * 2 * a.width;
-  partial[column] = weight;
-  partial[a.width + column] = bias;
+  float* partial = a.partial + std::int64_t{blockIdx.y} * a.sums * a.width + column;
+  partial[0] = sums.weight;
+  partial[a.width] = sums.bias;
+  if (a.sums > 2) partial[2 * a.width] = sums.ds;
 }
 
 template <class T>
@@ -93,6 +107,7 @@ Backward<T> arguments(const LayerNormBackwardArgs& args) {
                 .rstd = args.rstd.data<float>(),
                 .ds = args.ds.data<T>(),
                 .partial = nullptr,
+                .sums = args.dbranch_bias ? 3 : 2,
                 .rows = row_count(args.dy),
                 .width = width,
                 .inverse_width = 1.0F / static_cast<float>(width),
@@ -103,23 +118,32 @@ Backward<T> arguments(const LayerNormBackwardArgs& args) {
   return a;
 }
 
-float* partial_sums(CudaContext& context, std::int64_t blocks, int width) {
-  const auto bytes = static_cast<std::size_t>(blocks * 2 * width) * sizeof(float);
-  return reinterpret_cast<float*>(context.scratch(bytes).data());
-}
-
 constexpr auto kName = "layer_norm_backward";
 
+/// Makes room for the sums of `blocks` blocks; returns where `more` bytes lie.
+template <class T>
+std::byte* make_room(CudaContext& context, Backward<T>& a, std::int64_t blocks, std::size_t more) {
+  constexpr std::size_t kGrain = 16;
+  const auto bytes = static_cast<std::size_t>(blocks * a.sums * a.width) * sizeof(float);
+  const std::size_t aligned = (bytes + kGrain - 1) / kGrain * kGrain;
+  std::byte* const room = context.scratch(aligned + more).data();
+  a.partial = reinterpret_cast<float*>(room);
+  return room + aligned;
+}
+
+/// Returns the number of blocks that left sums.
 template <class T>
 std::int64_t run_any_rows(CudaContext& context, Backward<T>& a) {
   constexpr std::int64_t kMostChunks = 64;
   constexpr std::int64_t kFewestRows = 32;
   const std::int64_t rows = std::max(kFewestRows, ceil_div(a.rows, kMostChunks));
   const std::int64_t chunks = std::max<std::int64_t>(1, ceil_div(a.rows, rows));
-  a.partial = partial_sums(context, chunks, a.width);
+  auto* means = reinterpret_cast<RowMeans*>(
+      make_room(context, a, chunks, static_cast<std::size_t>(a.rows) * sizeof(RowMeans)));
   const dim3 tiles(extent(ceil_div(a.width, kWarp)), extent(chunks));
-  launch(context, kName, columns_kernel<T>, {tiles, kColumnWarps * kWarp}, a, rows);
-  launch(context, kName, block_row_kernel<T>, {extent(a.rows), a.width > 2048 ? 256U : 128U}, a);
+  launch(context, kName, row_means_kernel<T>, {extent(a.rows), a.width > 2048 ? 256U : 128U}, a,
+         means);
+  launch(context, kName, columns_kernel<T>, {tiles, kColumnWarps * kWarp}, a, means, rows);
   return chunks;
 }
 
@@ -127,8 +151,8 @@ template <class T>
 std::int64_t run_rows(CudaContext& context, Backward<T>& a) {
   const int threads = held_row_threads(a.width);
   if (!a.aligned || a.width % kHeldColumns != 0 || threads > 1024) return run_any_rows(context, a);
-  const std::int64_t blocks = held_row_blocks(context.device(), a.rows, threads);
-  a.partial = partial_sums(context, blocks, a.width);
+  const std::int64_t blocks = held_row_blocks<T>(context.device(), a.rows, threads);
+  make_room(context, a, blocks, 0);
   const auto kernel = threads <= 256   ? held_rows_kernel<T, kRowsHeld<256>, 256>
                       : threads <= 512 ? held_rows_kernel<T, kRowsHeld<512>, 512>
                                        : held_rows_kernel<T, kRowsHeld<1024>, 1024>;
@@ -141,10 +165,15 @@ void run(CudaContext& context, const LayerNormBackwardArgs& args) {
   Backward<T> a = arguments<T>(args);
   if (a.rows == 0 && args.accumulate) return;
   const std::int64_t blocks = run_rows(context, a);
+  float* const branch = args.dbranch_bias ? args.dbranch_bias.data<float>() : nullptr;
+  const Combined sums{.partial = a.partial,
+                      .blocks = static_cast<int>(blocks),
+                      .sums = a.sums,
+                      .width = a.width,
+                      .to = {args.dweight.data<float>(), args.dbias.data<float>(), branch},
+                      .accumulate = args.accumulate};
   launch_after(context, kName, combine_kernel,
-               {extent(ceil_div(2 * a.width, kCombineColumns)), kCombineThreads}, a.partial,
-               static_cast<int>(blocks), a.width, args.dweight.data<float>(),
-               args.dbias.data<float>(), args.accumulate);
+               {extent(ceil_div(a.sums * a.width, kCombineColumns)), kCombineThreads}, sums);
 }
 
 }  // namespace

@@ -54,6 +54,7 @@ void check(std::string_view op, const LayerNormBackwardArgs& args) {
   check_channels(op, "weight", args.weight, args.dy);
   check_channels(op, "dweight", args.dweight, args.dy);
   check_channels(op, "dbias", args.dbias, args.dy);
+  if (args.dbranch_bias) check_channels(op, "dbranch_bias", args.dbranch_bias, args.dy);
   check_statistic(op, "mean", args.mean, args.dy);
   check_statistic(op, "rstd", args.rstd, args.dy);
   if (args.dsum) {
@@ -91,6 +92,7 @@ void layer_norm_backward(CommandBuffer& commands, const LayerNormBackwardArgs& a
                               {args.rstd.buffer, Access::read},   {args.ds.buffer, Access::write},
                               {args.dweight.buffer, parameter},   {args.dbias.buffer, parameter}};
   if (args.dsum) uses.push_back({args.dsum.buffer, Access::read});
+  if (args.dbranch_bias) uses.push_back({args.dbranch_bias.buffer, parameter});
   commands.encode(op, std::move(uses),
                   kernel_for<LayerNormBackwardArgs>(commands.device(), op,
                                                     {.cpu = cpu_backend::layer_norm_backward,

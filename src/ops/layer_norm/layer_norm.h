@@ -34,7 +34,9 @@ struct LayerNormBackwardArgs {
   Tensor ds;                ///< Out, shape and dtype of dy; may alias dsum or dy.
   Tensor dweight;           ///< [C] f32.
   Tensor dbias;             ///< [C] f32.
-  bool accumulate = false;  ///< Add to dweight and dbias; else overwrite.
+  Tensor dbranch_bias{};    ///< Optional [C] f32: ds, before it is rounded, summed over rows. The
+                            ///< gradient of a bias that was added to x or to residual.
+  bool accumulate = false;  ///< Add to dweight, dbias and dbranch_bias; else overwrite.
 };
 void layer_norm_backward(CommandBuffer& commands, const LayerNormBackwardArgs& args);
 
