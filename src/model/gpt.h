@@ -106,13 +106,17 @@ class Gpt {
                              const KvCache* cache) const;
 
   Tensor branch_gradient(const Backward& pass, std::uint32_t site) const;
+  static Tensor bias_of_stream(const Backward& pass, const Parameter& bias);
+  static Tensor own_bias(const Backward& pass, const Parameter& bias);
   Tensor linear_backward(const Backward& pass, const Tensor& x, const Tensor& dy,
-                         const Parameter& weight, const Parameter& bias,
+                         const Parameter& weight, const Tensor& dbias,
                          const Tensor& pre_gelu) const;
   void norm_backward(const Backward& pass, const NormActivations& norm, const Tensor& dy,
-                     bool first, const Parameter& weight, const Parameter& bias) const;
+                     bool first, const Parameter& weight, const Parameter& bias,
+                     const Tensor& dbranch_bias) const;
   void block_backward(const Backward& pass, const BlockWeights& weights,
-                      const BlockActivations& block, std::uint32_t first_site) const;
+                      const BlockActivations& block, std::uint32_t first_site,
+                      const Tensor& below) const;
 
   std::shared_ptr<Device> device_;
   GptConfig config_;
