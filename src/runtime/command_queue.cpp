@@ -265,6 +265,7 @@ void CommandQueue::read(const Buffer& from, std::span<std::byte> to, WaitReason 
     throw InvalidArgument(fmt::format("read of buffer '{}' of {} bytes into {}", from.label(),
                                       from.size(), to.size()));
   }
+  state_->failure.raise();
   for_each_piece(*state_->device, to, [&](std::size_t first, const auto& block) {
     Submission submission;
     submission.downloads.push_back({from.slice(first, block->size), block});
@@ -278,6 +279,7 @@ void CommandQueue::write(std::span<const std::byte> from, const Buffer& to, Wait
     throw InvalidArgument(
         fmt::format("write of {} bytes to buffer '{}' of {}", from.size(), to.label(), to.size()));
   }
+  state_->failure.raise();
   auto* const data = const_cast<std::byte*>(from.data());  // An upload only reads its block.
   for_each_piece(*state_->device, {data, from.size()}, [&](std::size_t first, const auto& block) {
     if (block->data != data) std::memcpy(block->data, data + first, block->size);
