@@ -31,9 +31,23 @@ find_package(CUDAToolkit REQUIRED)
 
 # cuDNN is loaded at run time; its C++ front end is headers only. Without them attention uses kernels
 # of its own.
-find_path(CUDNN_FRONTEND_INCLUDE_DIR cudnn_frontend.h HINTS ENV CUDNN_FRONTEND_PATH PATH_SUFFIXES include)
-find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include)
-mark_as_advanced(CUDNN_FRONTEND_INCLUDE_DIR CUDNN_INCLUDE_DIR)
+# Both are looked for where install_dependencies.sh --cuda and python's packages put them, too.
+set(cajal_user_data $ENV{XDG_DATA_HOME})
+if(NOT cajal_user_data)
+  set(cajal_user_data $ENV{HOME}/.local/share)
+endif()
+set(cajal_python_folders)
+find_program(CAJAL_PYTHON NAMES python3)
+if(CAJAL_PYTHON)
+  execute_process(COMMAND ${CAJAL_PYTHON} -c "import sys; print(';'.join(p for p in sys.path if p))"
+                  OUTPUT_VARIABLE cajal_python_folders OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+endif()
+find_path(CUDNN_FRONTEND_INCLUDE_DIR cudnn_frontend.h
+          HINTS ENV CUDNN_FRONTEND_PATH ${cajal_user_data}/cajal/cudnn-frontend ${cajal_python_folders}
+          PATH_SUFFIXES include)
+find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ${cajal_python_folders}
+          PATH_SUFFIXES include nvidia/cudnn/include)
+mark_as_advanced(CUDNN_FRONTEND_INCLUDE_DIR CUDNN_INCLUDE_DIR CAJAL_PYTHON)
 set(CAJAL_HAS_CUDA TRUE)
 
 add_library(cajal_cuda_options INTERFACE)

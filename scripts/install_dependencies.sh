@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # Installs what cajal needs to build, and only what is missing.
 #
-#   scripts/install_dependencies.sh [--test] [--sanitizers]
+#   scripts/install_dependencies.sh [--test] [--sanitizers] [--cuda]
 #
 #   --test        also GoogleTest and Google Benchmark
 #   --sanitizers  also clang with its OpenMP and sanitizer runtimes, for the tsan preset
+#   --cuda        also the headers of cuDNN's front end, from Python's package index into
+#                 ~/.local/share/cajal, where nvcc is: with them attention uses cuDNN where it is faster
 #
 # Knows apt (Debian 12, Ubuntu 24.04 and later; as root or with sudo) and Homebrew (macOS).
 set -euo pipefail
 
 readonly MINIMUM_CMAKE=3.25
+readonly CUDNN_FRONTEND=1.32.0
 
 say() { printf 'dependencies: %s\n' "$*"; }
 fail() {
@@ -19,15 +22,17 @@ fail() {
 
 want_test=false
 want_sanitizers=false
+want_cuda=false
 for argument in "$@"; do
   case $argument in
     --test) want_test=true ;;
     --sanitizers) want_sanitizers=true ;;
+    --cuda) want_cuda=true ;;
     -h | --help)
       sed -n '2,/^set /s/^# \{0,1\}//p' "$0"
       exit 0
       ;;
-    *) fail "unknown option $argument; use --test, --sanitizers or --help" ;;
+    *) fail "unknown option $argument; use --test, --sanitizers, --cuda or --help" ;;
   esac
 done
 
@@ -107,6 +112,29 @@ check_cmake() {
     fail "cmake $version is too old; cajal needs $MINIMUM_CMAKE (Debian 12, Ubuntu 24.04, Homebrew)"
 }
 
+# Attention has kernels of its own: without the headers the build goes on.
+install_cudnn_frontend() {
+  local folder=${XDG_DATA_HOME:-$HOME/.local/share}/cajal/cudnn-frontend
+  if [ -f "$folder/include/cudnn_frontend.h" ]; then return; fi
+  if ! command -v nvcc >/dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then
+    say "no nvcc, so no cuDNN front end"
+    return
+  fi
+  local download
+  download=$(mktemp -d)
+  if python3 -m pip download -q --no-deps --only-binary=:all: -d "$download" \
+    "nvidia-cudnn-frontend==$CUDNN_FRONTEND" >"$download/log" 2>&1 &&
+    python3 -m zipfile -e "$download"/nvidia_cudnn_frontend-*.whl "$download/wheel"; then
+    mkdir -p "$folder"
+    rm -rf "$folder/include"
+    mv "$download/wheel/include" "$folder/include"
+    say "cuDNN front end $CUDNN_FRONTEND in $folder"
+  else
+    say "cuDNN's front end cannot be had here: $(tail -n 1 "$download/log")"
+  fi
+  rm -rf "$download"
+}
+
 if command -v apt-get >/dev/null; then
   install_with_apt
 elif command -v brew >/dev/null; then
@@ -117,3 +145,4 @@ else
     "for the tests also GoogleTest and Google Benchmark"
 fi
 check_cmake
+if $want_cuda; then install_cudnn_frontend; fi

@@ -4,7 +4,9 @@
 #   scripts/test.sh
 #
 # Two builds: the release preset with all tests, then the runtime's tests again in the debug preset,
-# where host access to memory that in-flight work uses is an error. The last line counts the tests.
+# where host access to memory that in-flight work uses is an error. Where nvcc is, the release build
+# has the CUDA backend, compiled for every architecture of CAJAL_CUDA_ARCHITECTURES; without a GPU its
+# tests are skipped. The last line counts the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,6 +24,16 @@ run_tests() {
     failed_runs=$((failed_runs + 1))
 }
 
+# tell_of_cuda FOLDER: one line on what was compiled for GPUs.
+tell_of_cuda() {
+  local cache=$1/CMakeCache.txt
+  if grep -q '^CMAKE_CUDA_COMPILER:[A-Z]*=/' "$cache"; then
+    printf 'CUDA: compiled for %s\n' "$(sed -n 's/^CAJAL_CUDA_ARCHITECTURES:[A-Z]*=//p' "$cache")"
+  else
+    printf 'CUDA: skipped, there is no nvcc here\n'
+  fi
+}
+
 # Adds up ctest's closing lines, "N% tests passed, F tests failed out of T", and its skips.
 summarise() {
   awk '
@@ -36,17 +48,18 @@ summarise() {
 }
 
 say "Dependencies"
-scripts/install_dependencies.sh --test
+scripts/install_dependencies.sh --test --cuda
 
 say "Release build"
 cmake --preset release -DCAJAL_TESTS=ON -DCAJAL_BENCHMARKS=ON
 cmake --build build/release --parallel "$(cores)"
+tell_of_cuda build/release
 
 say "All tests"
 run_tests build/release
 
 say "The runtime with host access checked"
-cmake --preset debug -DCAJAL_TESTS=ON -DCAJAL_BENCHMARKS=OFF
+cmake --preset debug -DCAJAL_TESTS=ON -DCAJAL_BENCHMARKS=OFF -DCAJAL_CUDA=OFF
 cmake --build build/debug --parallel "$(cores)" --target test_runtime
 run_tests build/debug/tests/runtime
 
