@@ -190,8 +190,9 @@ __device__ float warp_sums(float (&x)[kN]) {
 }
 
 // A kernel started by launch_after runs beside the one before it in the stream, where the device
-// can: it calls wait_for_previous() before it touches memory. The one before it says
-// let_next_start() when the next may take what room there is.
+// can: it calls wait_for_previous() before it reads what that one writes, or writes what that one
+// touches. The one before it says let_next_start() when the next may take what room there is; all
+// that ran before both has ended by then.
 
 __device__ inline void wait_for_previous() {
 #if __CUDA_ARCH__ >= 900
@@ -248,10 +249,11 @@ void launch(const CudaContext& context, std::string_view name, void (*kernel)(Pa
   check_cuda(cudaGetLastError(), name);
 }
 
-/// For a kernel that calls wait_for_previous(), right after the launch it depends on.
+/// For a kernel that calls wait_for_previous(), right after the ordinary launch it depends on.
 template <class... Params, class... Args>
 void launch_after(const CudaContext& context, std::string_view name, void (*kernel)(Params...),
                   const LaunchShape& shape, Args&&... args) {
+  if (shape.grid.x == 0 || shape.grid.y == 0) return;
   cudaLaunchAttribute early{};
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;

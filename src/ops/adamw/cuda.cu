@@ -22,6 +22,7 @@ struct Update {
 /// One thread: nobody else may see `state` change.
 __global__ void plan_kernel(const float* norm, const AdamWHyper* hyper, AdamWState* state,
                             Update* update) {
+  let_next_start();
   const float n = *norm;
   if (!isfinite(n)) {
     ++state->skipped;
@@ -110,11 +111,10 @@ __device__ void step_singly(const Arrays& a, const Update& update, const Place& 
   }
 }
 
+/// Loads while the update is being planned, which writes none of the arrays.
 template <bool kHasCompute>
 __global__ void __launch_bounds__(kThreads)
     update_kernel(const Arrays a, const Update* planned, bool aligned) {
-  const Update update = *planned;
-  if (!update.apply) return;
   Pack<float> grad[kUnroll], m[kUnroll], v[kUnroll], param[kUnroll];
 #pragma unroll
   for (int u = 0; u < kUnroll; ++u) {
@@ -125,6 +125,9 @@ __global__ void __launch_bounds__(kThreads)
     v[u] = load_pack<float, kCount, Cached::stream>(a.v + place.first);
     param[u] = load_pack<float, kCount, Cached::stream>(a.param + place.first);
   }
+  wait_for_previous();
+  const Update update = *planned;
+  if (!update.apply) return;
 #pragma unroll
   for (int u = 0; u < kUnroll; ++u) {
     const Place place = place_of(a, u);
@@ -161,9 +164,9 @@ Kernel adamw(const AdamWArgs& args) {
     auto* update = reinterpret_cast<Update*>(c.scratch(sizeof(Update)).data());
     launch(c, "adamw", plan_kernel, {1, 1}, args.norm.data<float>(), args.hyper.data<AdamWHyper>(),
            args.state.data<AdamWState>(), update);
-    launch(c, "adamw", args.compute ? update_kernel<true> : update_kernel<false>,
-           {extent(ceil_div(a.n, kThreads * kCount * kUnroll)), kThreads}, a, update,
-           aligned_to_packs(a.param, a.grad, a.m, a.v, a.compute));
+    launch_after(c, "adamw", args.compute ? update_kernel<true> : update_kernel<false>,
+                 {extent(ceil_div(a.n, kThreads * kCount * kUnroll)), kThreads}, a, update,
+                 aligned_to_packs(a.param, a.grad, a.m, a.v, a.compute));
   };
 }
 
