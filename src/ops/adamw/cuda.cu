@@ -77,9 +77,9 @@ __device__ void step(const Update& u, float decay, float grad, float& m, float& 
   param -= u.step * direction + decay * param;
 }
 
-constexpr int kThreads = 256;
+constexpr int kThreads = 128;
 constexpr int kCount = kLanes<float>;
-constexpr int kUnroll = 2;  // Packs a thread, so that eight loads are in flight.
+constexpr int kUnroll = 4;  // Packs a thread, so that sixteen loads are in flight.
 
 /// Where a pack lies: `valid` of its elements exist, `decayed` of them decay.
 struct Place {
