@@ -147,9 +147,9 @@ __global__ void __launch_bounds__(kThreads)
     v[u].unpack(vi);
     param[u].unpack(pi);
     step_pack(update, place, grad[u], mi, vi, pi);
-    store_pack<Cached::stream>(a.m + place.first, Pack<float>::of(mi));
-    store_pack<Cached::stream>(a.v + place.first, Pack<float>::of(vi));
-    store_pack<Cached::stream>(a.param + place.first, Pack<float>::of(pi));
+    store_pack(a.m + place.first, Pack<float>::of(mi));
+    store_pack(a.v + place.first, Pack<float>::of(vi));
+    store_pack(a.param + place.first, Pack<float>::of(pi));
     if constexpr (kHasCompute) {
       store_pack(a.compute + place.first, Pack<__nv_bfloat16, kCount>::of(pi));
     }
