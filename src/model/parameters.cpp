@@ -37,6 +37,7 @@ void fill_normal(float* values, std::int64_t count, float deviation, std::uint64
   const auto uniform = [](std::uint32_t word) {
     return (static_cast<double>(word) + 0.5) * 0x1p-32;
   };
+#pragma omp parallel for  // A number depends on its counter alone, not on the thread.
   for (std::int64_t i = 0; i < count; i += 2) {
     const auto pair = static_cast<std::uint64_t>(i / 2);
     const auto words = ops::philox4x32(

@@ -69,6 +69,7 @@ std::optional<ProductChoice> AlgorithmCache::find(const std::string& product) co
 void AlgorithmCache::add(const std::string& product, ProductChoice choice) {
   choices_.insert_or_assign(product, std::move(choice));
   try {
+    read();  // What another process has found meanwhile stands, for this product too.
     write();
   } catch (const std::exception&) {
     // Kept in memory; the next run measures again.

@@ -30,8 +30,8 @@ class AlgorithmCache {
 
   std::optional<ProductChoice> find(const std::string& product) const;
 
-  /// Keeps the choice and writes the file, whole or not at all. A folder that cannot be written
-  /// only costs the next run its time.
+  /// Keeps the choice, unless another process has written one meanwhile, and writes the file, whole
+  /// or not at all. A folder that cannot be written only costs the next run its time.
   void add(const std::string& product, ProductChoice choice);
 
  private:

@@ -257,9 +257,12 @@ void run_best(CudaContext& context, const std::vector<ProductVariant>& variants)
   if (!chosen && variants.front().product.beta_one) chosen = first_supported(state, variants);
   if (!chosen) {
     chosen = measure_all(context, state, variants);
-    if (chosen->variant != nullptr) remember(state, variants, *chosen);
+    if (chosen->variant != nullptr) {
+      remember(state, variants, *chosen);
+      chosen = recall(state, variants);  // Another process may have been quicker to find one.
+    }
   }
-  if (chosen->variant == nullptr || !launch(context, state, *chosen)) {
+  if (!chosen || chosen->variant == nullptr || !launch(context, state, *chosen)) {
     throw Error(fmt::format("cuBLASLt has no kernel for the product {}", operation_key(variants)));
   }
 }

@@ -43,36 +43,48 @@ bool packs(std::int64_t columns, std::size_t bytes, const void* address, int cou
           reinterpret_cast<std::uintptr_t>(address) % (bytes * static_cast<unsigned>(count)) == 0);
 }
 
-unsigned blocks_for(std::int64_t packs, const CudaProperties& device) {
-  constexpr std::int64_t kWaves = 8;
-  const std::int64_t wanted = (packs + kThreads - 1) / kThreads;
-  return static_cast<unsigned>(
-      std::clamp<std::int64_t>(wanted, 1, std::int64_t{device.multiprocessors} * kWaves));
-}
+/// Each thread has several packs in flight; a block takes neighbouring ones.
+constexpr int kPacksAtOnce = 4;
 
 template <class X, class B, class G, int kCount>
-__global__ void bias_gelu_kernel(X* x, const B* bias, G* gelu, std::int64_t count,
-                                 std::int64_t columns) {
-  const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x * kCount;
-  std::int64_t i = (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x) * kCount;
-  for (; i < count; i += stride) {
-    auto value = *reinterpret_cast<const Pack<X, kCount>*>(x + i);
+__global__ void __launch_bounds__(kThreads)
+    bias_gelu_kernel(X* x, const B* bias, G* gelu, std::int64_t packs, std::int64_t columns) {
+  auto* const values = reinterpret_cast<Pack<X, kCount>*>(x);
+  auto* const results = reinterpret_cast<Pack<G, kCount>*>(gelu);
+  const std::int64_t first = std::int64_t{blockIdx.x} * kThreads * kPacksAtOnce + threadIdx.x;
+  Pack<X, kCount> value[kPacksAtOnce];
+#pragma unroll
+  for (int p = 0; p < kPacksAtOnce; ++p) {
+    const std::int64_t i = first + p * kThreads;
+    if (i < packs) value[p] = values[i];
+  }
+#pragma unroll
+  for (int p = 0; p < kPacksAtOnce; ++p) {
+    const std::int64_t i = first + p * kThreads;
+    if (i >= packs) continue;
     if (bias != nullptr) {
-      const auto add = *reinterpret_cast<const Pack<B, kCount>*>(bias + i % columns);
+      const auto add = *reinterpret_cast<const Pack<B, kCount>*>(bias + i * kCount % columns);
 #pragma unroll
       for (int j = 0; j < kCount; ++j) {
-        value.values[j] = from_float<X>(to_float(value.values[j]) + to_float(add.values[j]));
+        value[p].values[j] = from_float<X>(to_float(value[p].values[j]) + to_float(add.values[j]));
       }
-      *reinterpret_cast<Pack<X, kCount>*>(x + i) = value;
+      values[i] = value[p];
     }
     if (gelu == nullptr) continue;
     Pack<G, kCount> out;
 #pragma unroll
-    for (int j = 0; j < kCount; ++j)
+    for (int j = 0; j < kCount; ++j) {
       out.values[j] =
-          from_float<G>(cuda_backend::gelu_value<GeluPrecision<G>>(to_float(value.values[j])));
-    *reinterpret_cast<Pack<G, kCount>*>(gelu + i) = out;
+          from_float<G>(cuda_backend::gelu_value<GeluPrecision<G>>(to_float(value[p].values[j])));
+    }
+    results[i] = out;
   }
+}
+
+/// Blocks for packs that threads take kPacksAtOnce at a time.
+unsigned blocks_of_packs(std::int64_t packs) {
+  constexpr std::int64_t kPerBlock = std::int64_t{kThreads} * kPacksAtOnce;
+  return static_cast<unsigned>((packs + kPerBlock - 1) / kPerBlock);
 }
 
 template <class X, class B, class G>
@@ -88,12 +100,11 @@ void launch_bias_gelu(CudaContext& context, const BiasGelu& args) {
                       packs(columns, sizeof(G), gelu, kCount);
   if (packed) {
     bias_gelu_kernel<X, B, G, kCount>
-        <<<blocks_for(count / kCount, context.device()), kThreads, 0, context.stream()>>>(
-            x, bias, gelu, count, columns);
+        <<<blocks_of_packs(count / kCount), kThreads, 0, context.stream()>>>(
+            x, bias, gelu, count / kCount, columns);
   } else {
     bias_gelu_kernel<X, B, G, 1>
-        <<<blocks_for(count, context.device()), kThreads, 0, context.stream()>>>(x, bias, gelu,
-                                                                                 count, columns);
+        <<<blocks_of_packs(count), kThreads, 0, context.stream()>>>(x, bias, gelu, count, columns);
   }
   check_cuda(cudaGetLastError(), "bias and gelu");
 }
@@ -103,9 +114,6 @@ void launch_bias_gelu(CudaContext& context, const BiasGelu& args) {
   args.gelu_dtype == DType::bf16 ? launch_bias_gelu<X, B, __nv_bfloat16>(context, args)
                                  : launch_bias_gelu<X, B, float>(context, args);
 }
-
-/// Each thread has several packs in flight; a block takes neighbouring ones.
-constexpr int kPacksAtOnce = 4;
 
 template <class T, int kCount>
 __global__ void __launch_bounds__(kThreads)
@@ -138,9 +146,8 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class T, int kCount>
 void launch_gelu_gradient(CudaContext& context, T* gradient, const T* x, std::int64_t packs) {
-  constexpr std::int64_t kPerBlock = std::int64_t{kThreads} * kPacksAtOnce;
-  const auto blocks = static_cast<unsigned>((packs + kPerBlock - 1) / kPerBlock);
-  gelu_gradient_kernel<T, kCount><<<blocks, kThreads, 0, context.stream()>>>(gradient, x, packs);
+  gelu_gradient_kernel<T, kCount>
+      <<<blocks_of_packs(packs), kThreads, 0, context.stream()>>>(gradient, x, packs);
 }
 
 template <class T>
