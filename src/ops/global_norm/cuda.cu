@@ -22,6 +22,7 @@ __device__ double sum_of_squares(const Pack<float>& pack) {
 /// partial[block] = the squares of the block's share; x is aligned to packs.
 __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
     packs_kernel(const float* __restrict__ x, std::int64_t n, double* partial) {
+  let_next_start();
   const std::int64_t packs = n / kCount;
   const std::int64_t threads = std::int64_t{gridDim.x} * kThreads;
   const std::int64_t thread = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
@@ -45,6 +46,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
 
 __global__ void __launch_bounds__(kThreads)
     elements_kernel(const float* __restrict__ x, std::int64_t n, double* partial) {
+  let_next_start();
   double sum = 0.0;
   for (std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; i < n;
        i += std::int64_t{gridDim.x} * kThreads) {
@@ -57,6 +59,7 @@ __global__ void __launch_bounds__(kThreads)
 
 __global__ void __launch_bounds__(kThreads)
     combine_kernel(const double* partial, int blocks, float* norm) {
+  wait_for_previous();
   double sum = 0.0;
   for (int block = static_cast<int>(threadIdx.x); block < blocks; block += kThreads) {
     sum += partial[block];
@@ -73,14 +76,14 @@ Kernel global_norm(const GlobalNormArgs& args) {
     const float* x = args.x.data<float>();
     const std::int64_t n = args.x.size();
     const std::int64_t blocks =
-        std::min<std::int64_t>(ceil_div(n, kThreads * kCount),
-                               std::int64_t{c.device().multiprocessors} * kBlocksPerProcessor);
+        std::clamp<std::int64_t>(ceil_div(n, kThreads * kCount), 1,
+                                 std::int64_t{c.device().multiprocessors} * kBlocksPerProcessor);
     auto* partial = reinterpret_cast<double*>(
         c.scratch(static_cast<std::size_t>(blocks) * sizeof(double)).data());
     launch(c, "global_norm", aligned_to_packs(x) ? packs_kernel : elements_kernel,
            {extent(blocks), kThreads}, x, n, partial);
-    launch(c, "global_norm", combine_kernel, {1, kThreads}, partial, static_cast<int>(blocks),
-           args.norm.data<float>());
+    launch_after(c, "global_norm", combine_kernel, {1, kThreads}, partial, static_cast<int>(blocks),
+                 args.norm.data<float>());
   };
 }
 
