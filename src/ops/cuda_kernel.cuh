@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <nv/target>
 #include <string_view>
 
 #include "runtime/cuda/context.h"
@@ -195,15 +196,11 @@ __device__ float warp_sums(float (&x)[kN]) {
 // that ran before both has ended by then.
 
 __device__ inline void wait_for_previous() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
+  NV_IF_TARGET(NV_PROVIDES_SM_90, (asm volatile("griddepcontrol.wait;" ::: "memory");))
 }
 
 __device__ inline void let_next_start() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;");
-#endif
+  NV_IF_TARGET(NV_PROVIDES_SM_90, (asm volatile("griddepcontrol.launch_dependents;");))
 }
 
 __device__ inline void raise_fault(KernelFault* slot, std::int64_t index, std::int32_t value) {

@@ -7,6 +7,7 @@
 #include "ops/cuda_kernel.cuh"
 
 namespace cajal::ops::cuda_backend {
+namespace {
 
 template <class T>
 struct Rows {
@@ -46,7 +47,7 @@ class ExponentialBelow {
 
 // A finite start, also when multiplied by log2(e): from it minus infinity is an ordinary logit, of
 // probability 0.
-inline constexpr float kLowest = -2e38F;
+constexpr float kLowest = -2e38F;
 
 /// The largest element so far and the sum of e^(x - largest), rescaled when a larger one comes
 /// (Milakov and Gimelshein 2018): the exponentials hide behind the loads.
@@ -95,6 +96,7 @@ __device__ Pack<T> load_logits(const Rows<T>& a, const T* row, int column) {
 
 // Two blocks of bf16 rows share a multiprocessor: while one reads, the other writes.
 template <class T>
-inline constexpr int kMostThreads = std::is_same_v<T, float> ? 1024 : 512;
+constexpr int kMostThreads = std::is_same_v<T, float> ? 1024 : 512;
 
+}  // namespace
 }  // namespace cajal::ops::cuda_backend

@@ -6,17 +6,18 @@
 #include "ops/cuda_kernel.cuh"
 
 namespace cajal::ops::cuda_backend {
+namespace {
 
 /// Starts to copy 16 bytes; they are there for this thread once it has waited for their group.
-__device__ inline void copy_async(void* shared, const void* from) {
+__device__ void copy_async(void* shared, const void* from) {
   const auto to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
 }
 
-__device__ inline void end_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+__device__ void end_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
 /// Until no more than `pending` of the last groups are on their way.
-__device__ inline void wait_for_groups(int pending) {
+__device__ void wait_for_groups(int pending) {
   switch (pending) {
     case 0:
       asm volatile("cp.async.wait_group 0;" ::: "memory");
@@ -190,7 +191,7 @@ std::size_t staged_bytes(const Rows<T>& a) {
 }
 
 /// Blocks that run at once, each with a row in shared memory; 0 where a row does not fit.
-inline std::int64_t staging_blocks(const CudaProperties& device, int threads, std::size_t bytes) {
+std::int64_t staging_blocks(const CudaProperties& device, int threads, std::size_t bytes) {
   constexpr std::size_t kReductions = 1024;  // Shared memory beside the row,
   constexpr std::size_t kReserved = 1024;    // and what each block costs.
   constexpr int kThreads = 1024;             // Whose registers a multiprocessor has.
@@ -199,4 +200,5 @@ inline std::int64_t staging_blocks(const CudaProperties& device, int threads, st
   return std::int64_t{device.multiprocessors} * std::min(fitting, kThreads / threads);
 }
 
+}  // namespace
 }  // namespace cajal::ops::cuda_backend

@@ -4,9 +4,10 @@
 #include "ops/cuda_kernel.cuh"
 
 namespace cajal::ops::cuda_backend {
+namespace {
 
-inline constexpr int kCombineThreads = 512;
-inline constexpr int kCombineColumns = 8;  // 32 bytes, what memory hands out at the least.
+constexpr int kCombineThreads = 512;
+constexpr int kCombineColumns = 8;  // 32 bytes, what memory hands out at the least.
 
 /// `partial` is [blocks][sums][width], each of the sums to go to a tensor of its own.
 struct Combined {
@@ -18,7 +19,7 @@ struct Combined {
   bool accumulate;
 };
 
-static __global__ void __launch_bounds__(kCombineThreads) combine_kernel(const Combined a) {
+__global__ void __launch_bounds__(kCombineThreads) combine_kernel(const Combined a) {
   constexpr int kAtOnce = kCombineThreads / kCombineColumns;
   constexpr int kUnroll = 8;  // Loads that a thread has in flight.
   __shared__ float sums[kCombineThreads / kWarp][kCombineColumns];
@@ -55,4 +56,5 @@ static __global__ void __launch_bounds__(kCombineThreads) combine_kernel(const C
   to = a.accumulate ? to + total : total;
 }
 
+}  // namespace
 }  // namespace cajal::ops::cuda_backend

@@ -5,6 +5,7 @@
 #include "ops/cuda_kernel.cuh"
 
 namespace cajal::ops::cuda_backend {
+namespace {
 
 template <class T>
 struct Backward {
@@ -24,7 +25,7 @@ struct Backward {
   bool packed;   ///< And rows are whole packs.
 };
 
-inline constexpr int kHeldColumns = 4;
+constexpr int kHeldColumns = 4;
 
 /// Threads for a row.
 constexpr int held_row_threads(int width) {
@@ -33,14 +34,14 @@ constexpr int held_row_threads(int width) {
 
 /// Threads that the registers of a multiprocessor are to suffice for.
 template <class T>
-inline constexpr int kThreadsHeld = sizeof(T) == 2 ? 768 : 512;
+constexpr int kThreadsHeld = sizeof(T) == 2 ? 768 : 512;
 
 /// Rows that a block holds at a time: their loads are in flight together, and they share one
 /// exchange between its warps.
 template <int kMostThreads>
-inline constexpr int kRowsHeld = kMostThreads <= 256   ? 4
-                                 : kMostThreads <= 512 ? 2
-                                                       : 1;
+constexpr int kRowsHeld = kMostThreads <= 256   ? 4
+                          : kMostThreads <= 512 ? 2
+                                                : 1;
 
 /// One thread's columns of some rows, as they lie in memory; 0 where there is no such row or
 /// column.
@@ -174,4 +175,5 @@ std::int64_t held_row_blocks(const CudaProperties& device, std::int64_t rows, in
   return std::max<std::int64_t>(1, ceil_div(groups, each));
 }
 
+}  // namespace
 }  // namespace cajal::ops::cuda_backend
