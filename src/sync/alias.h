@@ -1,0 +1,57 @@
+// Which paths may name the same memory: unification with fields (Steensgaard 1996).
+#pragma once
+
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "sync/ir.h"
+
+namespace cajal::sync {
+
+/// Numbers paths and merges those that the program may make the same.
+class PathTable {
+ public:
+  int intern(const Path& path);
+  const Path& path(int id) const { return paths_[id]; }
+  int size() const { return static_cast<int>(paths_.size()); }
+
+  /// From here on `first` and `second` may be the same memory, and so may their fields.
+  void unite(int first, int second);
+
+  /// True when they have been made one, themselves or as fields of something that was.
+  bool same(int first, int second) {
+    return find(node_of_path_[first]) == find(node_of_path_[second]);
+  }
+
+  /// True when an access to one may touch the other: the same memory, one inside the other, or two
+  /// things from out of sight that nothing tells apart.
+  bool overlap(int first, int second);
+
+  /// True when code out of sight can hold this memory too.
+  bool escapes(int id);
+
+ private:
+  struct Node {
+    int parent = -1;
+    std::map<std::string, int> children;
+    std::vector<int> members;  // Path ids that resolve to this node.
+  };
+  int find(int node);
+  int child(int node, const std::string& field);
+  void merge(int first, int second);
+  int node_of(const Path& path);
+  std::vector<int> ancestors(int node);
+  bool compute_overlap(int first, int second);
+
+  std::vector<Path> paths_;
+  std::vector<int> node_of_path_;
+  std::unordered_map<std::string, int> ids_;
+  std::unordered_map<std::string, int> roots_;
+  std::vector<Node> nodes_;
+  std::map<std::pair<int, int>, bool> overlaps_;  // Valid until the next unite or intern.
+};
+
+}  // namespace cajal::sync

@@ -1,0 +1,116 @@
+#include "sync/app.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <fstream>
+
+#include "sync/report.h"
+#include "sync/scan.h"
+
+namespace cajal::sync {
+namespace {
+
+constexpr int kCannot = 2;
+
+struct Arguments {
+  std::vector<std::string> paths;
+  ScanOptions scan;
+  bool json = false;
+  std::string sarif;
+  bool dump = false;
+};
+
+void show_progress(int done, int all) {
+  if (all < 4 || isatty(STDERR_FILENO) == 0) return;
+  constexpr int kWidth = 30;
+  const int filled = done * kWidth / all;
+  fmt::print(stderr, "\r[{:#<{}}{:>{}}] {}/{} files", "", filled, "", kWidth - filled, done, all);
+  if (done == all) fmt::print(stderr, "\n");
+}
+
+int scan(const Arguments& arguments) {
+  const ScanResult result = scan_paths(arguments.paths, arguments.scan, show_progress);
+  if (arguments.dump) {
+    for (const FileScan& file : result.files) fmt::print("{}", dump(file.unit.program));
+  }
+  if (!arguments.sarif.empty()) {
+    std::ofstream out(arguments.sarif, std::ios::binary);
+    out << to_sarif(result);
+    if (!out) throw Failure(arguments.sarif + ": cannot be written; check the folder's permissions");
+  }
+  fmt::print("{}", arguments.json ? to_json(result) : to_table(result));
+  return exit_code(summarise(result));
+}
+
+int explain_line(const std::string& where, const Arguments& arguments) {
+  const std::size_t colon = where.rfind(':');
+  if (colon == std::string::npos || colon + 1 == where.size()) {
+    throw Failure(where + ": no line; give FILE:LINE");
+  }
+  const std::string path = where.substr(0, colon);
+  unsigned line = 0;
+  for (const char c : where.substr(colon + 1)) {
+    if (c < '0' || c > '9') throw Failure(where + ": no line; give FILE:LINE");
+    line = line * 10 + static_cast<unsigned>(c - '0');
+  }
+  const ScanResult result = scan_paths({path}, arguments.scan, {});
+  const std::string text = result.files.empty() ? "" : explain(result.files[0], line);
+  if (text.empty()) throw Failure(where + ": no wait and no finding there; scan lists them");
+  fmt::print("{}", text);
+  return 0;
+}
+
+int dispatch(int argc, char** argv) {
+  CLI::App program("Finds every blocking GPU wait in host code, says which are needed, mends the rest.",
+                   "cajal-sync");
+  program.require_subcommand(1);
+  Arguments arguments;
+  std::string where;
+  CLI::App* scan_command = program.add_subcommand("scan", "list the waits and what each is for");
+  scan_command->add_option("PATH", arguments.paths, "files and directories")->required();
+  scan_command->add_flag("--json", arguments.json, "print JSON");
+  scan_command->add_option("--sarif", arguments.sarif, "write SARIF 2.1.0 to a file");
+  scan_command->add_flag("--events", arguments.dump, "print what the front end understood");
+  CLI::App* explain_command = program.add_subcommand("explain", "all that is known of one wait");
+  explain_command->add_option("PATH:LINE", where, "where the wait stands")->required();
+  // What stands behind "--" is for the compiler.
+  std::vector<char*> own;
+  bool compiler = false;
+  for (int i = 0; i < argc; ++i) {
+    if (compiler) {
+      arguments.scan.flags.emplace_back(argv[i]);
+    } else if (std::string_view(argv[i]) == "--") {
+      compiler = true;
+    } else {
+      own.push_back(argv[i]);
+    }
+  }
+  for (CLI::App* command : program.get_subcommands({})) {
+    command->add_option("-p", arguments.scan.compile_commands, "compile_commands.json");
+  }
+  try {
+    program.parse(static_cast<int>(own.size()), own.data());
+  } catch (const CLI::ParseError& error) {
+    return program.exit(error) == 0 ? 0 : kCannot;
+  }
+  if (explain_command->parsed()) return explain_line(where, arguments);
+  return scan(arguments);
+}
+
+}  // namespace
+
+int run(std::span<char* const> arguments) {
+  try {
+    return dispatch(static_cast<int>(arguments.size()), const_cast<char**>(arguments.data()));
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "cajal-sync: error: {}\n", error.what());
+  } catch (...) {
+    fmt::print(stderr, "cajal-sync: error: unknown failure\n");
+  }
+  return kCannot;
+}
+
+}  // namespace cajal::sync

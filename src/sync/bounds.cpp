@@ -1,0 +1,151 @@
+#include <algorithm>
+#include <utility>
+
+#include "sync/flow.h"
+
+namespace cajal::sync {
+namespace {
+
+/// Strongly connected components (Tarjan 1972), without recursion on the graph's depth.
+std::vector<int> components(const FlatGraph& graph) {
+  const int n = static_cast<int>(graph.blocks.size());
+  std::vector<int> component(n, -1);
+  std::vector<int> index(n, -1);
+  std::vector<int> low(n, 0);
+  std::vector<int> stack;
+  std::vector<bool> on_stack(n);
+  std::vector<std::pair<int, std::size_t>> calls;
+  int next_index = 0;
+  int next_component = 0;
+  const auto open = [&](int node) {
+    index[node] = low[node] = next_index++;
+    stack.push_back(node);
+    on_stack[node] = true;
+    calls.emplace_back(node, 0);
+  };
+  open(graph.entry);
+  while (!calls.empty()) {
+    auto& [node, edge] = calls.back();
+    const auto& next = graph.blocks[node].next;
+    if (edge < next.size()) {
+      const int to = next[edge++];
+      if (index[to] < 0) {
+        open(to);
+      } else if (on_stack[to]) {
+        low[node] = std::min(low[node], index[to]);
+      }
+      continue;
+    }
+    const int done = node;
+    calls.pop_back();
+    if (!calls.empty()) low[calls.back().first] = std::min(low[calls.back().first], low[done]);
+    if (low[done] != index[done]) continue;
+    for (int member = -1; member != done;) {
+      member = stack.back();
+      stack.pop_back();
+      on_stack[member] = false;
+      component[member] = next_component;
+    }
+    ++next_component;
+  }
+  return component;
+}
+
+class Loops {
+ public:
+  explicit Loops(const FlatGraph& graph) : graph_(graph), component_(components(graph)) {}
+
+  int broken_by(const std::set<int>& removed) {
+    for (std::size_t block = 0; block < graph_.blocks.size(); ++block) {
+      for (const int next : graph_.blocks[block].next) {
+        if (!heads_loop(static_cast<int>(block), next)) continue;
+        if (!free_round(next, {}) && free_round(next, removed)) {
+          return last_removed(component_[next], removed);
+        }
+      }
+    }
+    return -1;
+  }
+
+ private:
+  /// `next` is where an outermost loop is entered from outside it.
+  bool heads_loop(int block, int next) const {
+    if (component_[block] < 0 || component_[block] == component_[next]) return false;
+    return std::any_of(graph_.blocks.begin(), graph_.blocks.end(), [&](const FlatBlock& from) {
+      const auto at = static_cast<std::size_t>(&from - graph_.blocks.data());
+      return component_[at] == component_[next] &&
+             std::find(from.next.begin(), from.next.end(), next) != from.next.end();
+    });
+  }
+
+  bool waits(int block, const std::set<int>& removed) const {
+    return std::any_of(
+        graph_.blocks[block].events.begin(), graph_.blocks[block].events.end(), [&](int event) {
+          const FlatEvent& flat = graph_.events[event];
+          return flat.op == Op::wait && !removed.contains(flat.origin->wait);
+        });
+  }
+
+  bool submits(int block) const {
+    return std::any_of(graph_.blocks[block].events.begin(), graph_.blocks[block].events.end(),
+                       [&](int event) {
+                         const Op op = graph_.events[event].op;
+                         return op == Op::commit || op == Op::submit;
+                       });
+  }
+
+  /// Blocks of the loop that can be reached from `from` without a wait that stays.
+  std::vector<bool> reach(int from, const std::set<int>& removed) const {
+    std::vector<bool> seen(graph_.blocks.size());
+    std::vector<int> ready{from};
+    bool first = true;
+    while (!ready.empty()) {
+      const int block = ready.back();
+      ready.pop_back();
+      if (waits(block, removed)) continue;
+      if (!first) seen[block] = true;
+      first = false;
+      for (const int next : graph_.blocks[block].next) {
+        if (component_[next] == component_[from] && !seen[next]) ready.push_back(next);
+      }
+    }
+    return seen;
+  }
+
+  /// The loop can go round through `head`, submitting, without a wait.
+  bool free_round(int head, const std::set<int>& removed) const {
+    const std::vector<bool> ahead = reach(head, removed);
+    if (!ahead[head]) return false;
+    for (std::size_t block = 0; block < graph_.blocks.size(); ++block) {
+      if (!ahead[block] || !submits(static_cast<int>(block))) continue;
+      if (static_cast<int>(block) == head || reach(static_cast<int>(block), removed)[head]) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  int last_removed(int component, const std::set<int>& removed) const {
+    int best = -1;
+    for (std::size_t block = 0; block < graph_.blocks.size(); ++block) {
+      if (component_[block] != component) continue;
+      for (const int event : graph_.blocks[block].events) {
+        const FlatEvent& flat = graph_.events[event];
+        if (flat.op != Op::wait || !removed.contains(flat.origin->wait)) continue;
+        best = std::max(best, flat.origin->wait);
+      }
+    }
+    return best;
+  }
+
+  const FlatGraph& graph_;
+  std::vector<int> component_;
+};
+
+}  // namespace
+
+int find_unbounded(const FlatGraph& graph, const std::set<int>& removed) {
+  return Loops(graph).broken_by(removed);
+}
+
+}  // namespace cajal::sync

@@ -1,0 +1,308 @@
+#include "sync/decide.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <tuple>
+
+#include "sync/flow.h"
+#include "sync/reasons.h"
+
+namespace cajal::sync {
+namespace {
+
+/// Functions from which everything else is reached: those that code out of sight may call, those that
+/// nobody calls, and whatever those do not reach.
+std::vector<int> find_roots(const Program& program) {
+  const auto count = program.functions.size();
+  std::vector<bool> called(count);
+  std::vector<bool> blind(count);
+  for (const Function& function : program.functions) {
+    for (const Block& block : function.blocks) {
+      for (const Event& event : block.events) {
+        if (event.op != Op::call) continue;
+        called[event.callee] = true;
+        blind[event.callee] = blind[event.callee] || !function.opaque.empty();
+      }
+    }
+  }
+  std::vector<int> roots;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Function& function = program.functions[i];
+    if (function.block && called[i] && !blind[i]) continue;
+    if (function.opaque.empty() && (function.external || !called[i] || blind[i])) {
+      roots.push_back(static_cast<int>(i));
+    }
+  }
+  return roots;
+}
+
+bool has_wait(const Function& function) {
+  return std::any_of(function.blocks.begin(), function.blocks.end(), [](const Block& block) {
+    return std::any_of(block.events.begin(), block.events.end(),
+                       [](const Event& event) { return event.op == Op::wait && event.wait >= 0; });
+  });
+}
+
+class Decider {
+ public:
+  explicit Decider(const Program& program)
+      : program_(program), silent_(find_silent(program)), facts_(find_alias_facts(program)) {
+    for (const int root : find_roots(program)) add_root(root);
+    for (std::size_t i = 0; i < program.functions.size(); ++i) {
+      const Function& function = program.functions[i];
+      if (function.opaque.empty() && !placed_.contains(static_cast<int>(i)) && has_wait(function)) {
+        add_root(static_cast<int>(i));
+      }
+    }
+    learn();
+  }
+
+  Decisions run() {
+    choose();
+    Decisions decisions;
+    for (std::size_t i = 0; i < program_.waits.size(); ++i) {
+      decisions.waits.push_back(judge(static_cast<int>(i)));
+      decisions.commits.push_back(commits_of(static_cast<int>(i)));
+    }
+    decisions.missing = find_missing();
+    return decisions;
+  }
+
+  bool conflicts(const std::set<int>& removed) {
+    for (std::size_t i = 0; i < graphs_.size(); ++i) {
+      if (fails(i, removed, {})) return true;
+    }
+    return false;
+  }
+
+ private:
+  void add_root(int root) {
+    if (silent_[root]) return;
+    graphs_.push_back(flatten(program_, root, silent_, facts_));
+    for (const FlatEvent& event : graphs_.back().events) placed_.insert(event.function);
+  }
+
+  void learn();
+  void choose();
+  bool fails(std::size_t graph, const std::set<int>& removed,
+             const std::map<int, unsigned>& moved);
+  bool fails_anywhere(int wait, const std::set<int>& removed);
+  Decision judge(int wait);
+  Decision explain_kept(int wait);
+  unsigned find_later_place(int wait);
+  bool worth_moving(int wait, unsigned to) const;
+  std::vector<Evidence> commits_of(int wait) const;
+  std::vector<Missing> find_missing() const;
+  FlowQuery query(const std::set<int>& removed) const {
+    FlowQuery out;
+    out.removed = removed;
+    out.blind = blind_;
+    out.earlier_work_conflicts = leaves_work_;
+    out.handlers = handlers_;
+    return out;
+  }
+
+  const Program& program_;
+  std::vector<bool> silent_;
+  std::vector<AliasFact> facts_;
+  std::vector<FlatGraph> graphs_;
+  std::vector<FlowResult> before_;
+  std::set<int> placed_;
+  std::vector<std::vector<std::size_t>> graphs_of_;  // For each wait.
+  std::set<int> unclear_;
+  std::set<int> blind_;
+  std::set<int> cut_;
+  bool leaves_work_ = false;
+  bool handlers_ = false;
+  std::set<int> removed_;
+};
+
+/// What the program does as it stands.
+void Decider::learn() {
+  graphs_of_.resize(program_.waits.size());
+  std::set<int> seeing;
+  for (std::size_t i = 0; i < graphs_.size(); ++i) {
+    FlatGraph& graph = graphs_[i];
+    std::set<int> waits;
+    for (const FlatEvent& event : graph.events) {
+      if (event.op == Op::wait && event.origin->wait >= 0) waits.insert(event.origin->wait);
+    }
+    for (const FlatEvent& event : graph.events) {
+      handlers_ = handlers_ || std::any_of(event.accesses.begin(), event.accesses.end(),
+                                           [](const FlatAccess& one) { return one.handler; });
+    }
+    for (const int wait : waits) {
+      graphs_of_[wait].push_back(i);
+      if (!graph.complete) cut_.insert(wait);
+    }
+    before_.push_back(run_flow(graph, {}));
+    const FlowResult& result = before_.back();
+    unclear_.insert(result.unclear.begin(), result.unclear.end());
+    leaves_work_ = leaves_work_ || !result.left_in_flight.empty();
+    for (const auto& [wait, sites] : result.ended) {
+      const bool sees = std::any_of(sites.begin(), sites.end(),
+                                    [](int site) { return site > kEarlierWork; });
+      if (sees) seeing.insert(wait);
+    }
+  }
+  for (std::size_t i = 0; i < program_.waits.size(); ++i) {
+    if (!seeing.contains(static_cast<int>(i))) blind_.insert(static_cast<int>(i));
+  }
+}
+
+bool Decider::fails(std::size_t graph, const std::set<int>& removed,
+                    const std::map<int, unsigned>& moved) {
+  FlowQuery asked = query(removed);
+  asked.moved = moved;
+  const FlowResult result = run_flow(graphs_[graph], asked);
+  const bool conflict = std::any_of(result.conflicts.begin(), result.conflicts.end(),
+                                    [](const Conflict& one) { return one.by >= 0; });
+  return conflict || find_unbounded(graphs_[graph], removed) >= 0;
+}
+
+bool Decider::fails_anywhere(int wait, const std::set<int>& removed) {
+  return std::any_of(graphs_of_[wait].begin(), graphs_of_[wait].end(),
+                     [&](std::size_t graph) { return fails(graph, removed, {}); });
+}
+
+/// A larger set has every conflict of a smaller one, so what fails alone never comes in.
+void Decider::choose() {
+  std::vector<int> candidates;
+  for (std::size_t i = 0; i < program_.waits.size(); ++i) {
+    const int wait = static_cast<int>(i);
+    const bool open = program_.waits[i].settled == Settled::no && !graphs_of_[i].empty() &&
+                      !unclear_.contains(wait) && !cut_.contains(wait);
+    if (open && !fails_anywhere(wait, {wait})) candidates.push_back(wait);
+  }
+  for (const int wait : candidates) {
+    std::set<int> with = removed_;
+    with.insert(wait);
+    if (!fails_anywhere(wait, with)) removed_ = std::move(with);
+  }
+  if (conflicts(removed_)) removed_.clear();
+}
+
+Decision Decider::judge(int wait) {
+  const WaitSite& site = program_.waits[wait];
+  if (site.settled == Settled::contract) return {Verdict::contract, 0, site.why, {}};
+  if (site.settled == Settled::timing) return {Verdict::timing, 0, site.why, {}};
+  if (site.settled == Settled::semaphore) return {Verdict::required, 0, site.why, {}};
+  if (site.settled == Settled::unknown) return {Verdict::unknown, 0, site.why, {}};
+  if (graphs_of_[wait].empty()) {
+    return {Verdict::unknown, 0, "no path of the function that can be followed leads here", {}};
+  }
+  if (cut_.contains(wait)) return {Verdict::unknown, 0, "too many calls below to follow", {}};
+  if (unclear_.contains(wait)) {
+    return {Verdict::unknown, 0, "it is not clear what this waits for", {}};
+  }
+  if (removed_.contains(wait)) {
+    return {Verdict::redundant, 0,
+            "on every path a later wait comes before any access that conflicts", {}};
+  }
+  Decision decision = explain_kept(wait);
+  if (decision.verdict != Verdict::required) return decision;
+  decision.defer_to = find_later_place(wait);
+  if (decision.defer_to != 0) decision.verdict = Verdict::deferrable;
+  return decision;
+}
+
+Decision Decider::explain_kept(int wait) {
+  std::set<int> with = removed_;
+  with.insert(wait);
+  Decision growth;
+  for (const std::size_t at : graphs_of_[wait]) {
+    const FlowResult result = run_flow(graphs_[at], query(with));
+    const Conflict* worst = worst_conflict(graphs_[at], result, wait);
+    if (worst != nullptr) return describe(program_, graphs_[at], *worst);
+    if (find_unbounded(graphs_[at], with) >= 0) {
+      growth = {Verdict::required, 0,
+                "bounds the work in flight: without it the loop goes round without a wait", {}};
+    }
+  }
+  return growth.reason.empty() ? Decision{Verdict::unknown, 0, "the analysis did not settle it", {}}
+                               : growth;
+}
+
+/// The last marked place after the wait to which it can move with every other decision in force.
+unsigned Decider::find_later_place(int wait) {
+  std::set<unsigned> lines;
+  for (const std::size_t at : graphs_of_[wait]) {
+    for (const FlatEvent& event : graphs_[at].events) {
+      if (event.op == Op::mark && event.origin->wait == wait) lines.insert(event.origin->line);
+    }
+  }
+  unsigned best = 0;
+  for (const unsigned line : lines) {
+    const bool bad =
+        std::any_of(graphs_of_[wait].begin(), graphs_of_[wait].end(),
+                    [&](std::size_t graph) { return fails(graph, removed_, {{wait, line}}); });
+    if (bad) break;
+    best = line;
+  }
+  return best != 0 && worth_moving(wait, best) ? best : 0;
+}
+
+/// Something happens between the two places: work is submitted or host code runs.
+bool Decider::worth_moving(int wait, unsigned to) const {
+  const WaitSite& site = program_.waits[wait];
+  for (const std::size_t at : graphs_of_[wait]) {
+    for (const FlatEvent& event : graphs_[at].events) {
+      if (program_.functions[event.function].file != site.file) continue;
+      const unsigned line = event.origin->line;
+      if (event.op == Op::mark || line <= site.line || line >= to) continue;
+      return true;
+    }
+  }
+  return false;
+}
+
+std::vector<Evidence> Decider::commits_of(int wait) const {
+  std::set<std::tuple<int, unsigned>> lines;
+  for (const std::size_t at : graphs_of_[wait]) {
+    const auto ended = before_[at].ended.find(wait);
+    if (ended == before_[at].ended.end()) continue;
+    for (const int site : ended->second) {
+      if (site <= kEarlierWork) continue;
+      const FlatEvent& event = graphs_[at].events[site];
+      lines.insert({program_.functions[event.function].file, event.origin->line});
+    }
+  }
+  std::vector<Evidence> out;
+  for (const auto& [file, line] : lines) out.push_back({file, line, "commits the work"});
+  return out;
+}
+
+std::vector<Missing> Decider::find_missing() const {
+  std::vector<Missing> out;
+  std::set<std::tuple<int, unsigned, std::string>> seen;
+  for (std::size_t at = 0; at < graphs_.size(); ++at) {
+    for (const Conflict& conflict : before_[at].conflicts) {
+      if (conflict.by >= 0 || conflict.cause != Cause::access) continue;
+      Missing one = describe_missing(program_, graphs_[at], conflict);
+      if (seen.insert({one.file, one.line, one.access}).second) out.push_back(std::move(one));
+    }
+  }
+  std::sort(out.begin(), out.end(), [](const Missing& a, const Missing& b) {
+    return std::tie(a.file, a.line) < std::tie(b.file, b.line);
+  });
+  return out;
+}
+
+}  // namespace
+
+std::string_view name_of(Verdict verdict) {
+  constexpr std::array<std::string_view, 6> kNames = {"required", "deferrable", "redundant",
+                                                      "unknown",  "contract",   "timing"};
+  return kNames[static_cast<std::size_t>(verdict)];
+}
+
+Decisions decide(const Program& program) { return Decider(program).run(); }
+
+bool conflicts_without(const Program& program, const std::vector<int>& waits) {
+  return Decider(program).conflicts({waits.begin(), waits.end()});
+}
+
+}  // namespace cajal::sync

@@ -1,0 +1,487 @@
+#include "sync/flow.h"
+
+#include <deque>
+#include <tuple>
+
+#include "sync/flow_state.h"
+
+namespace cajal::sync {
+namespace {
+
+constexpr int kNotRemoved = -1;
+
+int first_object(int path) { return -(path + 2); }
+int made_object(int event) { return 2 * event; }
+int earlier_object(int object) { return object + 1; }
+
+using WorkByKey = std::map<std::pair<int, int>, Work>;
+
+void add_to(WorkByKey& works, std::pair<int, int> key, const Work& work) {
+  State one;
+  one.work = std::move(works);
+  one.add_work(key, work);
+  works = std::move(one.work);
+}
+
+void cover(Work& work, int object) {
+  work.tokens.insert(object);
+  work.maybe.insert(object);
+}
+
+class Flow {
+ public:
+  Flow(FlatGraph& graph, const FlowQuery& query) : graph_(graph), query_(query) {}
+
+  FlowResult run() {
+    std::vector<State> in(graph_.blocks.size());
+    in[graph_.entry] = at_entry();
+    settle(in);
+    reporting_ = true;
+    for (std::size_t block = 0; block < in.size(); ++block) {
+      if (in[block].reached) through(static_cast<int>(block), in[block]);
+    }
+    if (in[graph_.exit].reached) at_exit(in[graph_.exit]);
+    return std::move(result_);
+  }
+
+ private:
+  State at_entry();
+  void settle(std::vector<State>& in);
+  State through(int block, State state);
+  void apply(int event, State& state);
+  void at_exit(const State& state);
+
+  int object(const State& state, int path) const;
+  bool may_be_on(const Work& work, int object);
+  void make(int event, State& state);
+  void bind(State& state, int path, int object) const;
+  void encode(int event, State& state);
+  void commit(int event, State& state);
+  void submit(int event, State& state);
+  void launch(int event, State& state, Work work, int queue);
+  void record(const FlatEvent& event, State& state);
+  void order(const FlatEvent& event, State& state);
+  void wait(const FlatEvent& event, State& state, int wait_index, bool here);
+  void mark(int event, State& state);
+  void outcome(int event, const State& state);
+  void host(int event, State& state);
+  void unknown(int event, State& state);
+  void leave(int event, const State& state);
+  void check_handlers(int event, const Work& later, const State& state);
+
+  bool earlier_conflicts(int by) const {
+    return query_.earlier_work_conflicts || query_.blind.contains(by);
+  }
+  int event_of(const FlatEvent& flat) const {
+    return static_cast<int>(&flat - graph_.events.data());
+  }
+  void report(Conflict conflict) {
+    if (reporting_ && reported_.insert({conflict.site, conflict.event, conflict.by}).second) {
+      result_.conflicts.push_back(conflict);
+    }
+  }
+
+  FlatGraph& graph_;
+  const FlowQuery& query_;
+  FlowResult result_;
+  bool reporting_ = false;
+  std::set<std::tuple<int, int, int>> reported_;
+};
+
+/// Whoever called may have left work on every queue and command buffer that it can see as well.
+State Flow::at_entry() {
+  State state;
+  state.reached = true;
+  int next = kEarlierWork;
+  std::set<int> seen;
+  const auto add = [&](int path) {
+    if (path < 0 || !seen.insert(path).second || !graph_.paths.escapes(path)) return;
+    Work work;
+    work.wild = true;
+    if (is_definite(graph_.paths.path(path))) cover(work, first_object(path));
+    state.work[{next--, kNotRemoved}] = work;
+  };
+  bool device_wide = false;
+  for (const FlatEvent& event : graph_.events) {
+    if (event.op == Op::wait && event.target >= 0) add(event.target);
+    if (event.op == Op::wait && event.target < 0) device_wide = true;
+    if (event.op == Op::make || event.op == Op::record || event.op == Op::order) add(event.source);
+    if (event.op == Op::submit) add(event.target);
+  }
+  if (device_wide) {
+    Work work;
+    work.wild = true;
+    state.work[{next--, kNotRemoved}] = work;
+  }
+  return state;
+}
+
+void Flow::settle(std::vector<State>& in) {
+  std::deque<int> ready{graph_.entry};
+  std::vector<bool> queued(graph_.blocks.size());
+  queued[graph_.entry] = true;
+  while (!ready.empty()) {
+    const int block = ready.front();
+    ready.pop_front();
+    queued[block] = false;
+    const State out = through(block, in[block]);
+    for (const int next : graph_.blocks[block].next) {
+      State joined = in[next];
+      joined.join(out);
+      if (joined == in[next]) continue;
+      in[next] = std::move(joined);
+      if (!queued[next]) ready.push_back(next);
+      queued[next] = true;
+    }
+  }
+}
+
+State Flow::through(int block, State state) {
+  for (const int event : graph_.blocks[block].events) apply(event, state);
+  return state;
+}
+
+void Flow::apply(int event, State& state) {
+  const FlatEvent& flat = graph_.events[event];
+  switch (flat.op) {
+    case Op::make:
+      return make(event, state);
+    case Op::copy:
+      return bind(state, flat.target, object(state, flat.source));
+    case Op::encode:
+      return encode(event, state);
+    case Op::commit:
+      return commit(event, state);
+    case Op::submit:
+      return submit(event, state);
+    case Op::record:
+      return record(flat, state);
+    case Op::order:
+      return order(flat, state);
+    case Op::wait:
+      return wait(flat, state, flat.origin->wait, false);
+    case Op::mark:
+      return mark(event, state);
+    case Op::status:
+      return outcome(event, state);
+    case Op::host:
+      return host(event, state);
+    case Op::unknown:
+      return unknown(event, state);
+    case Op::leave:
+      return leave(event, state);
+    case Op::alias:
+    case Op::call:
+      return;
+  }
+}
+
+int Flow::object(const State& state, int path) const {
+  if (path < 0 || !is_definite(graph_.paths.path(path))) return kNoObject;
+  const auto at = state.bindings.find(path);
+  return at == state.bindings.end() ? first_object(path) : at->second;
+}
+
+/// Waiting for the object may end the work: it is known to on some path, or names alone cannot tell.
+bool Flow::may_be_on(const Work& work, int object) {
+  if (object == kNoObject || work.maybe.empty()) return true;
+  if (work.maybe.contains(object)) return true;
+  if (object >= 0) return false;
+  for (const int token : work.maybe) {
+    if (token < kNoObject && graph_.paths.overlap(-token - 2, -object - 2)) return true;
+  }
+  return false;
+}
+
+void Flow::bind(State& state, int path, int object) const {
+  if (path < 0 || !is_definite(graph_.paths.path(path))) return;
+  state.bindings[path] = object;
+  // What was reached through the old value is something else now.
+  const Path& base = graph_.paths.path(path);
+  for (int other = 0; other < graph_.paths.size(); ++other) {
+    const Path& below = graph_.paths.path(other);
+    if (other == path || below.root != base.root || below.name != base.name ||
+        below.index != base.index || below.fields.size() <= base.fields.size() ||
+        !std::equal(base.fields.begin(), base.fields.end(), below.fields.begin())) {
+      continue;
+    }
+    state.bindings[other] = kNoObject;
+  }
+}
+
+/// A place that makes an object again and again: the one before it stays known for one generation.
+void Flow::make(int event, State& state) {
+  const FlatEvent& flat = graph_.events[event];
+  const int queue = object(state, flat.source);
+  const int fresh = made_object(event);
+  const int old = earlier_object(fresh);
+  for (auto& [key, work] : state.work) {
+    for (IntSet* set : {&work.tokens, &work.maybe}) {
+      const bool had = set->contains(fresh);
+      set->erase(old);
+      set->erase(fresh);
+      if (had) set->insert(old);
+    }
+  }
+  for (auto& [path, bound] : state.bindings) {
+    if (bound == old) bound = kNoObject;
+    if (bound == fresh) bound = old;
+  }
+  const auto before = state.pending.find(fresh);
+  if (before != state.pending.end()) state.pending[old] = before->second;
+  Pending pending;
+  pending.queue = queue;
+  pending.unretained = flat.origin->traits.unretained;
+  state.pending[fresh] = pending;
+  bind(state, flat.target, fresh);
+}
+
+void Flow::encode(int event, State& state) {
+  const int target = object(state, graph_.events[event].target);
+  if (target != kNoObject) {
+    state.pending[target].encodes.insert(event);
+    return;
+  }
+  for (auto& [object, pending] : state.pending) pending.encodes.insert(event);
+  state.pending[kNoObject].encodes.insert(event);
+}
+
+void Flow::commit(int event, State& state) {
+  const int target = object(state, graph_.events[event].target);
+  Work work;
+  work.wild = target < 0;
+  if (target == kNoObject) {
+    for (auto& [object, pending] : state.pending) work.encodes.unite(pending.encodes);
+    work.maybe_waited = true;
+    return launch(event, state, work, kNoObject);
+  }
+  Pending& pending = state.pending[target];
+  pending.committed = true;
+  work.encodes = pending.encodes;
+  work.unretained = pending.unretained;
+  cover(work, target);
+  const int queue = pending.queue;
+  pending.encodes.clear();
+  for (auto& [key, earlier] : state.work) {
+    if (may_be_on(earlier, queue)) earlier.maybe.insert(target);
+    if (queue != kNoObject && earlier.tokens.contains(queue)) cover(earlier, target);
+  }
+  launch(event, state, work, queue);
+}
+
+void Flow::submit(int event, State& state) {
+  const FlatEvent& flat = graph_.events[event];
+  Work work;
+  work.encodes.insert(event);
+  work.blocking = flat.origin->traits.blocking;
+  work.legacy = flat.origin->traits.legacy;
+  const int queue = object(state, flat.target);
+  for (auto& [key, earlier] : state.work) {
+    const bool before = (work.legacy && earlier.blocking) || (work.blocking && earlier.legacy);
+    if (before && queue != kNoObject) cover(earlier, queue);
+  }
+  launch(event, state, work, queue);
+}
+
+void Flow::launch(int event, State& state, Work work, int queue) {
+  if (queue != kNoObject) cover(work, queue);
+  check_handlers(event, work, state);
+  state.add_work({event, kNotRemoved}, work);
+  state.ended.erase(event);
+}
+
+void Flow::record(const FlatEvent& event, State& state) {
+  const int marker = object(state, event.target);
+  const int queue = object(state, event.source);
+  if (marker == kNoObject) return;
+  state.pending[marker].committed = true;
+  for (auto& [key, work] : state.work) {
+    work.tokens.erase(marker);
+    work.maybe.erase(marker);
+    if (may_be_on(work, queue)) work.maybe.insert(marker);
+    if (queue != kNoObject && work.tokens.contains(queue)) cover(work, marker);
+  }
+}
+
+void Flow::order(const FlatEvent& event, State& state) {
+  const int marker = object(state, event.source);
+  const int queue = object(state, event.target);
+  if (marker == kNoObject || queue == kNoObject) return;
+  for (auto& [key, work] : state.work) {
+    if (may_be_on(work, marker)) work.maybe.insert(queue);
+    if (work.tokens.contains(marker)) cover(work, queue);
+  }
+}
+
+/// `here` for a wait that a query has moved to where the flow now is.
+void Flow::wait(const FlatEvent& flat, State& state, int wait_index, bool here) {
+  const bool whole_device = flat.target < 0;
+  const int target = object(state, flat.target);
+  const bool gone = !here && wait_index >= 0 &&
+                    (query_.removed.contains(wait_index) || query_.moved.contains(wait_index));
+  const auto pending = state.pending.find(target);
+  const bool made_here = target >= 0 && pending != state.pending.end();
+  const bool unclear = !whole_device &&
+                       (target == kNoObject || (made_here && pending->second.queue != kNoObject &&
+                                                !pending->second.committed));
+  WorkByKey kept;
+  bool ended_any = false;
+  for (const auto& [key, work] : state.work) {
+    const bool surely = whole_device || (target != kNoObject && work.tokens.contains(target));
+    const bool perhaps = surely || may_be_on(work, target);
+    if (!surely || gone) {
+      // What the wait that is gone may have ended goes on both as it was and as let through by it.
+      const std::pair<int, int> as_it_was = key;
+      if (!surely || key.second >= 0) {
+        Work unsure = work;
+        unsure.maybe_waited = unsure.maybe_waited || (perhaps && !surely && !gone);
+        add_to(kept, as_it_was, unsure);
+      }
+    }
+    if (!perhaps) continue;
+    ended_any = ended_any || surely;
+    if (reporting_) result_.ended[wait_index].insert(key.first);
+    if (!gone) {
+      if (surely) state.ended.insert(key.first);
+      continue;
+    }
+    if (key.second >= 0) continue;
+    if (work.unretained) report({Cause::lifetime, key.first, event_of(flat), -1, -1, wait_index, false});
+    add_to(kept, {key.first, wait_index}, work);
+  }
+  // A local that nothing in view has made holds something that only code out of sight knows.
+  const bool stranger = !whole_device && !ended_any && target < 0 && !graph_.paths.escapes(flat.target);
+  if (reporting_ && (unclear || stranger)) result_.unclear.insert(wait_index);
+  if (!ended_any || unclear) {
+    for (auto& [key, work] : kept) work.maybe_waited = true;
+  }
+  state.work = std::move(kept);
+}
+
+void Flow::mark(int event, State& state) {
+  const Event& origin = *graph_.events[event].origin;
+  const auto moved = query_.moved.find(origin.wait);
+  if (moved == query_.moved.end() || moved->second != origin.line) return;
+  const int frame = graph_.events[event].frame;
+  for (const FlatEvent& flat : graph_.events) {
+    if (flat.op == Op::wait && flat.origin->wait == origin.wait && flat.frame == frame) {
+      return wait(flat, state, origin.wait, true);
+    }
+  }
+}
+
+void Flow::check_handlers(int event, const Work& later, const State& state) {
+  for (const auto& [key, work] : state.work) {
+    if (key.second < 0) continue;
+    const bool strange = work.wild && query_.handlers &&
+                         (key.first > kEarlierWork || earlier_conflicts(key.second));
+    if (strange) report({Cause::handler, key.first, event, -1, -1, key.second, false});
+    for (const int encode : work.encodes) {
+      for (const FlatAccess& mine : graph_.events[encode].accesses) {
+        if (!mine.handler) continue;
+        for (const int other : later.encodes) {
+          for (const FlatAccess& theirs : graph_.events[other].accesses) {
+            if ((mine.write || theirs.write) && graph_.paths.overlap(mine.path, theirs.path)) {
+              report({Cause::handler, key.first, event, mine.path, encode, key.second, false});
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+void Flow::outcome(int event, const State& state) {
+  const int target = object(state, graph_.events[event].target);
+  for (const auto& [key, work] : state.work) {
+    if (key.second < 0) continue;
+    if (target != kNoObject && !work.tokens.contains(target)) continue;
+    report({Cause::outcome, key.first, event, graph_.events[event].target, -1, key.second, false});
+  }
+}
+
+void Flow::host(int event, State& state) {
+  const FlatEvent& flat = graph_.events[event];
+  for (const auto& [key, work] : state.work) {
+    const bool suspicious = !work.wild && !work.maybe_waited;
+    if (key.second < 0 && !suspicious) continue;
+    const bool earlier = key.first <= kEarlierWork;
+    for (const FlatAccess& access : flat.accesses) {
+      const bool out_of_sight = work.wild && graph_.paths.escapes(access.path) &&
+                                (!earlier || earlier_conflicts(key.second));
+      if (out_of_sight) {
+        report({Cause::access, key.first, event, access.path, -1, key.second, false});
+      }
+      if (flat.origin->traits.managed && !work.encodes.empty()) {
+        report({Cause::access, key.first, event, access.path, *work.encodes.begin(), key.second,
+                work.partial});
+      }
+      for (const int encode : work.encodes) {
+        for (const FlatAccess& other : graph_.events[encode].accesses) {
+          if ((access.write || other.write) && graph_.paths.overlap(access.path, other.path)) {
+            report({Cause::access, key.first, event, access.path, encode, key.second,
+                    work.partial});
+          }
+        }
+      }
+    }
+  }
+}
+
+void Flow::unknown(int event, State& state) {
+  const FlatEvent& flat = graph_.events[event];
+  const bool all = flat.origin->traits.touches_all;
+  for (auto& [key, work] : state.work) {
+    bool handed_out = all;
+    for (const FlatAccess& handed : flat.accesses) {
+      handed_out = handed_out || graph_.paths.escapes(handed.path);
+    }
+    bool reaches = handed_out && work.wild &&
+                   (key.first > kEarlierWork || earlier_conflicts(key.second));
+    for (const int encode : work.encodes) {
+      for (const FlatAccess& other : graph_.events[encode].accesses) {
+        reaches = reaches || (all && graph_.paths.escapes(other.path));
+        for (const FlatAccess& handed : flat.accesses) {
+          reaches = reaches || graph_.paths.overlap(handed.path, other.path);
+        }
+      }
+    }
+    // A command buffer or queue that is handed over may be waited for there.
+    for (const FlatAccess& handed : flat.accesses) {
+      const int token = object(state, handed.path);
+      reaches = reaches || (token != kNoObject && work.tokens.contains(token));
+    }
+    if (key.second >= 0 && reaches) {
+      report({Cause::unclear, key.first, event, -1, -1, key.second, false});
+    }
+    work.maybe_waited = work.maybe_waited || all || reaches;
+  }
+}
+
+void Flow::leave(int event, const State& state) {
+  const std::string suffix = "#" + std::to_string(graph_.events[event].frame);
+  for (const auto& [key, work] : state.work) {
+    if (key.second < 0) continue;
+    for (const int encode : work.encodes) {
+      for (const FlatAccess& access : graph_.events[encode].accesses) {
+        const Path& path = graph_.paths.path(access.path);
+        if (path.root == Root::local && path.dies && path.name.ends_with(suffix)) {
+          report({Cause::scope, key.first, event, access.path, encode, key.second, false});
+        }
+      }
+    }
+  }
+}
+
+void Flow::at_exit(const State& state) {
+  for (const auto& [key, work] : state.work) {
+    if (key.first > kEarlierWork) result_.left_in_flight.insert(key.first);
+    if (key.second >= 0) report({Cause::exit, key.first, -1, -1, -1, key.second, false});
+  }
+}
+
+}  // namespace
+
+FlowResult run_flow(FlatGraph& graph, const FlowQuery& query) { return Flow(graph, query).run(); }
+
+}  // namespace cajal::sync

@@ -1,0 +1,79 @@
+// The state of the data flow at one place: objects, recorded work, work in flight.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
+
+namespace cajal::sync {
+
+/// A small sorted set.
+class IntSet {
+ public:
+  bool contains(int value) const {
+    return std::binary_search(values_.begin(), values_.end(), value);
+  }
+  void insert(int value) {
+    const auto at = std::lower_bound(values_.begin(), values_.end(), value);
+    if (at == values_.end() || *at != value) values_.insert(at, value);
+  }
+  void erase(int value) {
+    const auto at = std::lower_bound(values_.begin(), values_.end(), value);
+    if (at != values_.end() && *at == value) values_.erase(at);
+  }
+  void unite(const IntSet& other) {
+    for (const int value : other.values_) insert(value);
+  }
+  void intersect(const IntSet& other) {
+    std::erase_if(values_, [&](int value) { return !other.contains(value); });
+  }
+  void clear() { values_.clear(); }
+  bool empty() const { return values_.empty(); }
+  auto begin() const { return values_.begin(); }
+  auto end() const { return values_.end(); }
+  bool operator==(const IntSet&) const = default;
+
+ private:
+  std::vector<int> values_;
+};
+
+/// An object that is waited for: a command buffer, queue or event, by where it was made.
+inline constexpr int kNoObject = -1;
+
+struct Pending {
+  int queue = kNoObject;
+  IntSet encodes;
+  bool committed = false;  ///< On every path.
+  bool unretained = false;
+  bool operator==(const Pending&) const = default;
+};
+
+/// Submissions of one site that may be in flight.
+struct Work {
+  IntSet tokens;   ///< Waiting for any of these ends it, on every path.
+  IntSet maybe;    ///< Waiting for any of these may end it; holds all of `tokens`.
+  IntSet encodes;  ///< Flat events that gave it its accesses.
+  bool wild = false;          ///< Parts of it were recorded out of sight.
+  bool maybe_waited = false;  ///< Something that cannot be seen may have ended it.
+  bool partial = false;       ///< Some path has ended it.
+  bool unretained = false;
+  bool blocking = false;
+  bool legacy = false;
+  bool operator==(const Work&) const = default;
+};
+
+struct State {
+  bool reached = false;
+  std::map<int, int> bindings;  ///< Path id to object; a path that is absent names its first object.
+  std::map<int, Pending> pending;
+  std::map<std::pair<int, int>, Work> work;  ///< (site, removed wait that let it through or -1).
+  IntSet ended;                              ///< Sites that some path has waited for.
+  bool operator==(const State&) const = default;
+
+  /// Adds what another path brings.
+  void join(const State& other);
+  void add_work(std::pair<int, int> key, const Work& work);
+};
+
+}  // namespace cajal::sync

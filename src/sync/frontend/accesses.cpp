@@ -1,0 +1,168 @@
+// Host reads and writes, and what assignments make the same.
+#include <fmt/format.h>
+
+#include "clang/AST/DeclCXX.h"
+#include "clang/AST/ExprCXX.h"
+#include "clang/AST/ExprObjC.h"
+#include "sync/frontend/lower.h"
+
+namespace cajal::sync::frontend {
+namespace {
+
+bool copies_as_value(clang::QualType type) {
+  return !is_reference_like(type) && !type->isReferenceType();
+}
+
+}  // namespace
+
+/// A plain variable that nothing else can reach is no memory that a device could share.
+bool Lowering::matters(const clang::Expr* lvalue) const {
+  const clang::Expr* e = bare(lvalue);
+  if (e == nullptr) return false;
+  const clang::QualType type = e->getType();
+  if (is_reference_like(type)) {
+    const clang::ValueDecl* named = named_by(e);
+    return named != nullptr && unit_.exposed.contains(named);
+  }
+  if (const auto* name = llvm::dyn_cast<clang::DeclRefExpr>(e)) {
+    const clang::QualType declared = name->getDecl()->getType();
+    return declared->isReferenceType() || unit_.exposed.contains(name->getDecl()) ||
+           type->isRecordType() || type->isArrayType();
+  }
+  if (const auto* member = llvm::dyn_cast<clang::MemberExpr>(e)) {
+    if (unit_.exposed.contains(member->getMemberDecl())) return true;
+    return member->isArrow() ? !llvm::isa<clang::CXXThisExpr>(bare(member->getBase()))
+                             : matters(member->getBase());
+  }
+  if (const auto* ivar = llvm::dyn_cast<clang::ObjCIvarRefExpr>(e)) {
+    return unit_.exposed.contains(ivar->getDecl());
+  }
+  return true;
+}
+
+void Lowering::access(const clang::Expr* lvalue, bool is_write, bool is_read) {
+  if (lvalue == nullptr || !matters(lvalue)) return;
+  const Path touched = path(lvalue);
+  if (touched.empty()) return;
+  Event& event = emit(Op::host, lvalue->getExprLoc());
+  const clang::ValueDecl* named = named_by(lvalue);
+  event.traits.managed = named != nullptr && unit_.managed.contains(named);
+  if (is_read) event.accesses.push_back({touched, false, false});
+  if (is_write) event.accesses.push_back({touched, true, false});
+}
+
+void Lowering::read(const clang::Expr* lvalue) { access(lvalue, false, true); }
+void Lowering::write(const clang::Expr* lvalue) { access(lvalue, true, false); }
+
+void Lowering::assign(const Path& target, clang::QualType type, const clang::Expr* right) {
+  if (target.empty()) return;
+  const Path source = path(right);
+  if (!source.empty()) {
+    Event& alias = emit(Op::alias, right->getExprLoc());
+    alias.target = target;
+    alias.source = source;
+  }
+  if (is_token(kind_of(type))) {
+    Event& copy = emit(Op::copy, right->getExprLoc());
+    copy.target = target;
+    copy.source = source;
+  }
+}
+
+void Lowering::assign(const clang::Expr* left, const clang::Expr* right) {
+  const clang::QualType type = left->getType();
+  if (copies_as_value(type)) {
+    write(left);
+    return;
+  }
+  if (matters(left)) write(left);
+  assign(path(left), type, right);
+}
+
+void Lowering::declare(const clang::DeclStmt* statement) {
+  for (const clang::Decl* declared : statement->decls()) {
+    const auto* variable = llvm::dyn_cast<clang::VarDecl>(declared);
+    if (variable == nullptr || variable->getInit() == nullptr) continue;
+    const clang::QualType type = variable->getType();
+    const Path target = paths_.of(variable);
+    const clang::Expr* init = bare(variable->getInit());
+    if (init == nullptr || llvm::isa<clang::LambdaExpr>(init) || llvm::isa<clang::BlockExpr>(init)) {
+      continue;
+    }
+    const bool copied_record = copies_as_value(type) && type->isRecordType();
+    if (copies_as_value(type) && !copied_record) {
+      // An array of pointers initialised by a list: each of them may be any of its elements.
+      if (const auto* list = llvm::dyn_cast<clang::InitListExpr>(init)) {
+        for (const clang::Expr* item : list->inits()) {
+          if (item == nullptr || !is_reference_like(item->getType())) continue;
+          assign(target.field("[*]"), item->getType(), item);
+        }
+      }
+      continue;
+    }
+    if (copied_record) {
+      // Fields that are pointers lead to the same memory as before.
+      if (const auto* made = llvm::dyn_cast<clang::CXXConstructExpr>(init)) {
+        for (const clang::Expr* argument : made->arguments()) {
+          if (argument->getType().getCanonicalType().getUnqualifiedType() !=
+              type.getCanonicalType().getUnqualifiedType()) {
+            continue;
+          }
+          assign(target, type, argument);
+        }
+        continue;
+      }
+      if (const auto* list = llvm::dyn_cast<clang::InitListExpr>(init)) {
+        const auto* record = type->getAsRecordDecl();
+        auto field = record->field_begin();
+        for (const clang::Expr* item : list->inits()) {
+          if (field == record->field_end()) break;
+          if (item != nullptr && is_reference_like(field->getType())) {
+            assign(target.field(field->getNameAsString()), field->getType(), item);
+          }
+          ++field;
+        }
+        continue;
+      }
+    }
+    assign(target, type, variable->getInit());
+  }
+}
+
+void Lowering::give_back(const clang::ReturnStmt* statement) {
+  const clang::Expr* value = statement->getRetValue();
+  if (value == nullptr) return;
+  const bool refers = is_reference_like(value->getType()) || value->isGLValue();
+  if (!refers && !value->getType()->isRecordType()) return;
+  Path result;
+  result.root = Root::result;
+  result.name = "result";
+  result.owner = index_;
+  result.handle = is_handle(value->getType());
+  assign(result, value->getType(), value);
+}
+
+void Lowering::destroy(const clang::CFGImplicitDtor& element) {
+  const auto automatic = element.getAs<clang::CFGAutomaticObjDtor>();
+  if (!automatic) return;
+  const clang::VarDecl* variable = automatic->getVarDecl();
+  const clang::SourceLocation at = automatic->getTriggerStmt() != nullptr
+                                       ? automatic->getTriggerStmt()->getEndLoc()
+                                       : variable->getLocation();
+  const clang::CXXDestructorDecl* destructor = element.getDestructorDecl(unit_.context);
+  if (destructor != nullptr) {
+    const auto known = unit_.functions.find(destructor->getCanonicalDecl());
+    if (known != unit_.functions.end()) {
+      Event& event = emit(Op::call, at);
+      event.callee = known->second;
+      event.source = paths_.of(variable);
+      return;
+    }
+  }
+  if (is_reference_like(variable->getType()) || !is_container(variable->getType())) return;
+  Event& event = emit(Op::host, at);
+  event.accesses.push_back({paths_.of(variable), true, false});
+  event.text = fmt::format("frees `{}`", variable->getNameAsString());
+}
+
+}  // namespace cajal::sync::frontend

@@ -1,0 +1,342 @@
+// Calls that are no device's: helpers in view, libraries, blocks, code out of sight.
+#include <fmt/format.h>
+
+#include <array>
+#include <string_view>
+
+#include "clang/AST/DeclCXX.h"
+#include "clang/AST/DeclObjC.h"
+#include "clang/AST/ExprCXX.h"
+#include "clang/AST/ExprObjC.h"
+#include "sync/frontend/lower.h"
+
+namespace cajal::sync::frontend {
+namespace {
+
+template <std::size_t N>
+bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
+  for (const std::string_view one : names) {
+    if (name == one) return true;
+  }
+  return false;
+}
+
+constexpr std::array<std::string_view, 13> kClocks = {
+    "now", "CFAbsoluteTimeGetCurrent", "CACurrentMediaTime", "mach_absolute_time", "clock_gettime",
+    "gettimeofday", "clock", "timeIntervalSinceDate", "timeIntervalSinceNow", "omp_get_wtime",
+    "mach_continuous_time", "clock_gettime_nsec_np", "date"};
+/// These keep what they are given and run it at another time or on another thread.
+constexpr std::array<std::string_view, 12> kRunLater = {
+    "dispatch_async", "dispatch_after", "dispatch_group_async", "dispatch_barrier_async",
+    "dispatch_group_notify", "thread", "jthread", "async", "pthread_create", "atexit",
+    "dispatch_apply", "enumerateObjectsUsingBlock"};
+constexpr std::array<std::string_view, 3> kRunHere = {"dispatch_sync", "dispatch_barrier_sync",
+                                                      "dispatch_once"};
+
+const clang::Expr* receiver_of(const clang::Expr* call) {
+  if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call)) {
+    return message->getInstanceReceiver();
+  }
+  if (const auto* member = llvm::dyn_cast<clang::CXXMemberCallExpr>(call)) {
+    return member->getImplicitObjectArgument();
+  }
+  return nullptr;
+}
+
+std::vector<const clang::Expr*> arguments_of(const clang::Expr* call) {
+  if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call)) {
+    return {message->arg_begin(), message->arg_end()};
+  }
+  const auto* plain = llvm::cast<clang::CallExpr>(call);
+  return {plain->arg_begin(), plain->arg_end()};
+}
+
+bool pointee_is_const(clang::QualType type) {
+  if (const clang::QualType pointee = type->getPointeeType(); !pointee.isNull()) {
+    return pointee.isConstQualified();
+  }
+  return false;
+}
+
+const clang::FunctionDecl* function_of(const clang::Expr* call) {
+  const auto* plain = llvm::dyn_cast<clang::CallExpr>(call);
+  return plain != nullptr ? plain->getDirectCallee() : nullptr;
+}
+
+bool may_be_overridden(const clang::FunctionDecl* function) {
+  const auto* method = llvm::dyn_cast_or_null<clang::CXXMethodDecl>(function);
+  return method != nullptr && method->isVirtual() && !method->hasAttr<clang::FinalAttr>() &&
+         !method->getParent()->isEffectivelyFinal();
+}
+
+}  // namespace
+
+int Lowering::callable(const clang::Expr* argument) const {
+  const clang::Expr* e = bare(argument);
+  if (e == nullptr) return -1;
+  if (const auto* made = llvm::dyn_cast<clang::CXXConstructExpr>(e)) {
+    return made->getNumArgs() >= 1 ? callable(made->getArg(0)) : -1;
+  }
+  const clang::Decl* code = nullptr;
+  if (const auto* block = llvm::dyn_cast<clang::BlockExpr>(e)) {
+    code = block->getBlockDecl();
+  } else if (const auto* lambda = llvm::dyn_cast<clang::LambdaExpr>(e)) {
+    code = lambda->getCallOperator();
+  } else if (const auto* name = llvm::dyn_cast<clang::DeclRefExpr>(e)) {
+    const auto* variable = llvm::dyn_cast<clang::VarDecl>(name->getDecl());
+    if (variable != nullptr && variable->getInit() != nullptr &&
+        !unit_.assigned.contains(variable)) {
+      return callable(variable->getInit());
+    }
+    code = llvm::dyn_cast<clang::FunctionDecl>(name->getDecl());
+  }
+  if (code == nullptr) return -1;
+  const auto known = unit_.functions.find(code->getCanonicalDecl());
+  return known == unit_.functions.end() ? -1 : known->second;
+}
+
+int Lowering::find_function(const clang::Expr* call) const {
+  const clang::Decl* target = nullptr;
+  if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call)) {
+    target = message->getMethodDecl();
+    const auto* interface = message->getReceiverInterface();
+    if (interface != nullptr && interface->getImplementation() != nullptr) {
+      const auto* method = interface->getImplementation()->getMethod(message->getSelector(),
+                                                                     message->isInstanceMessage());
+      if (method != nullptr) target = method;
+    }
+  } else if (const auto* plain = llvm::dyn_cast<clang::CallExpr>(call)) {
+    target = plain->getDirectCallee();
+    if (may_be_overridden(plain->getDirectCallee())) return -1;
+    if (target == nullptr) return callable(plain->getCallee());
+  }
+  if (target == nullptr) return -1;
+  auto known = unit_.functions.find(target->getCanonicalDecl());
+  if (known == unit_.functions.end()) {
+    const auto* function = llvm::dyn_cast<clang::FunctionDecl>(target);
+    const auto* pattern = function != nullptr ? function->getTemplateInstantiationPattern() : nullptr;
+    if (pattern == nullptr) return -1;
+    known = unit_.functions.find(pattern->getCanonicalDecl());
+  }
+  return known == unit_.functions.end() ? -1 : known->second;
+}
+
+/// What a handler touches on its thread; a call below it may touch anything that escapes.
+std::vector<Access> Lowering::handler_accesses(int block) const {
+  std::vector<Access> out;
+  for (const Block& part : unit_.result.program.functions[block].blocks) {
+    for (const Event& event : part.events) {
+      if (event.op == Op::host) {
+        for (Access access : event.accesses) {
+          access.handler = true;
+          out.push_back(access);
+        }
+      } else if (event.op == Op::call || event.op == Op::unknown) {
+        Path unseen;
+        unseen.root = Root::foreign;
+        unseen.name = fmt::format("handler{}", block);
+        out.push_back({unseen, true, true});
+        unseen.name += "h";
+        unseen.handle = true;
+        out.push_back({unseen, true, true});
+      }
+    }
+  }
+  return out;
+}
+
+void Lowering::call_known(const clang::Expr* call, int callee, const clang::Expr* receiver,
+                          const std::vector<const clang::Expr*>& arguments) {
+  std::vector<Path> passed;
+  for (const clang::Expr* argument : arguments) {
+    const clang::QualType type = argument->getType();
+    const bool named = is_reference_like(type) || argument->isGLValue() || type->isRecordType();
+    passed.push_back(named ? path(argument) : Path());
+  }
+  const Path self = receiver != nullptr ? path(receiver) : Path();
+  Event& event = emit(Op::call, call->getExprLoc());
+  event.callee = callee;
+  event.arguments = std::move(passed);
+  event.source = self;
+  event.target = paths_.value_of(call, false);
+}
+
+/// A library touches what it is handed and nothing else; what it calls back runs at once.
+void Lowering::call_system(const clang::Expr* call,
+                           const std::vector<const clang::Expr*>& arguments) {
+  std::vector<Access> accesses;
+  Path first;
+  for (const clang::Expr* argument : arguments) {
+    const clang::Expr* plain = argument->IgnoreParenImpCasts();
+    const clang::QualType type = argument->getType();
+    const bool pointer = type->isPointerType() || is_container(type) || is_container(plain->getType()) ||
+                         (is_reference_like(plain->getType()) && !is_handle(plain->getType()));
+    if (!pointer) continue;
+    const Path handed = path(argument);
+    if (handed.empty()) continue;
+    if (first.empty()) first = handed;
+    accesses.push_back({handed, false, false});
+    if (!pointee_is_const(type)) accesses.push_back({handed, true, false});
+  }
+  if (!accesses.empty()) {
+    Event& event = emit(Op::host, call->getExprLoc());
+    event.accesses = std::move(accesses);
+  }
+  for (const clang::Expr* argument : arguments) {
+    const int code = callable(argument);
+    if (code < 0) continue;
+    Event& event = emit(Op::call, call->getExprLoc());
+    event.callee = code;
+    event.arguments.assign(
+        static_cast<std::size_t>(unit_.result.program.functions[code].parameters), first);
+  }
+}
+
+void Lowering::call_unknown(const clang::Expr* call,
+                            const std::vector<const clang::Expr*>& arguments,
+                            const std::string& why) {
+  std::vector<Access> accesses;
+  for (const clang::Expr* argument : arguments) {
+    const Path handed = path(argument);
+    if (!handed.empty()) accesses.push_back({handed, true, false});
+  }
+  if (const clang::Expr* receiver = receiver_of(call)) {
+    const Path handed = path(receiver);
+    if (!handed.empty()) accesses.push_back({handed, true, false});
+  }
+  Event& event = emit(Op::unknown, call->getExprLoc());
+  event.traits.touches_all = true;
+  event.accesses = std::move(accesses);
+  event.text = why;
+}
+
+bool Lowering::call_dispatch(const clang::Expr* call, const std::string& name,
+                             const std::vector<const clang::Expr*>& arguments) {
+  if (name == "dispatch_semaphore_wait" && !arguments.empty()) {
+    const clang::ValueDecl* semaphore = named_by(arguments[0]);
+    const bool counts = semaphore == nullptr || unit_.counting.contains(semaphore);
+    Path target = path(arguments[0]);
+    if (counts) {
+      target = {};
+      target.name = "slots";
+    }
+    add_wait(call, target, Settled::semaphore,
+             counts ? "bounds the work in flight by a counting semaphore"
+                    : "waits for a semaphore that a completion handler signals");
+    return true;
+  }
+  if (name == "dispatch_semaphore_signal" && !arguments.empty()) {
+    unit_.signals[index_].push_back(path(arguments[0]));
+    return true;
+  }
+  if (name == "dispatch_semaphore_create" || name == "dispatch_group_wait") return true;
+  if (is_one_of(name, kRunHere)) {
+    for (const clang::Expr* argument : arguments) {
+      const int code = callable(argument);
+      if (code >= 0) call_known(call, code, nullptr, {});
+    }
+    return true;
+  }
+  if (!is_one_of(name, kRunLater)) return false;
+  call_unknown(call, arguments, fmt::format("hands code to {}", name));
+  return true;
+}
+
+void Lowering::call(const clang::Expr* call) {
+  const std::string name = name_of_call(call);
+  std::vector<const clang::Expr*> arguments = arguments_of(call);
+  if (const auto* launched = llvm::dyn_cast<clang::CUDAKernelCallExpr>(call)) {
+    launch(launched);
+    return;
+  }
+  if (const auto* op = llvm::dyn_cast<clang::CXXOperatorCallExpr>(call)) {
+    const clang::FunctionDecl* function = op->getDirectCallee();
+    const bool system = function == nullptr || unit_.in_system(function->getLocation());
+    if (op->getOperator() == clang::OO_Equal && system) return assign(op->getArg(0), op->getArg(1));
+    if (op->getOperator() == clang::OO_Call) {
+      const int code = find_function(call);
+      arguments.erase(arguments.begin());
+      if (code >= 0) return call_known(call, code, op->getArg(0), arguments);
+      return call_unknown(call, arguments, "calls through a function object");
+    }
+    if (system) return;
+  }
+  if (is_one_of(name, kClocks)) clocks_.push_back(unit_.line(call->getExprLoc()));
+  if (const auto* plain = llvm::dyn_cast<clang::CallExpr>(call)) {
+    if (call_cuda(plain, name)) return;
+  }
+  if (call_dispatch(call, name, arguments)) return;
+  const clang::Expr* receiver = receiver_of(call);
+  if (call_metal(call, name, receiver, arguments)) return;
+  const int known = find_function(call);
+  if (known >= 0) return call_known(call, known, receiver, arguments);
+
+  const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call);
+  if (message != nullptr) {
+    const auto* method = message->getMethodDecl();
+    if (method == nullptr) return call_unknown(call, arguments, "sends " + name + " to any object");
+    if (unit_.in_system(method->getLocation())) return call_system(call, arguments);
+    if (method->isPropertyAccessor() && !method->hasBody()) {
+      // A setter that the compiler writes.
+      if (arguments.size() == 1 && name.starts_with("set") && name.size() > 3 && receiver != nullptr) {
+        std::string field = name.substr(3);
+        field[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(field[0])));
+        Path target = path(receiver).field(field);
+        target.handle = is_handle(arguments[0]->getType());
+        assign(target, arguments[0]->getType(), arguments[0]);
+      }
+      return;
+    }
+    return call_unknown(call, arguments, "calls " + name + ", which is not in view");
+  }
+  const clang::FunctionDecl* function = function_of(call);
+  if (function == nullptr) return call_unknown(call, arguments, "calls through a pointer");
+  if (function->getBuiltinID() != 0 || unit_.in_system(function->getLocation())) {
+    // Methods of containers work on their own memory.
+    if (receiver != nullptr && is_container(receiver->getType())) {
+      const auto* method = llvm::dyn_cast<clang::CXXMethodDecl>(function);
+      const bool changes = method != nullptr && !method->isConst() &&
+                           (name == "push_back" || name == "resize" || name == "assign" ||
+                            name == "clear" || name == "insert" || name == "fill" ||
+                            name == "emplace_back" || name == "swap");
+      if (changes) {
+        for (const clang::Expr* argument : arguments) {
+          if (!is_reference_like(argument->getType()) && !is_handle(argument->getType())) continue;
+          if (!is_handle(argument->getType()) && !argument->getType()->isPointerType()) continue;
+          assign(path(receiver).field("[*]"), argument->getType(), argument);
+        }
+        write(receiver);
+      }
+    }
+    return call_system(call, arguments);
+  }
+  if (function->isDefaulted() || function->isImplicit()) return;
+  call_unknown(call, arguments, fmt::format("calls {}, which is not in view", name));
+}
+
+void Lowering::construct(const clang::CXXConstructExpr* made) {
+  const clang::CXXConstructorDecl* constructor = made->getConstructor();
+  const auto known = unit_.functions.find(constructor->getCanonicalDecl());
+  std::vector<const clang::Expr*> arguments(made->arg_begin(), made->arg_end());
+  if (known == unit_.functions.end()) {
+    const std::string name = constructor->getParent()->getNameAsString();
+    if (is_one_of(name, kRunLater)) {
+      call_unknown(made, arguments, fmt::format("hands code to {}", name));
+    } else if (unit_.in_system(constructor->getLocation()) && !is_reference_like(made->getType())) {
+      call_system(made, arguments);
+    } else if (!constructor->isDefaulted() && !constructor->isImplicit() &&
+               !unit_.in_system(constructor->getLocation())) {
+      call_unknown(made, arguments, fmt::format("makes a {}, which is not in view", name));
+    }
+    return;
+  }
+  std::vector<Path> passed;
+  for (const clang::Expr* argument : arguments) passed.push_back(path(argument));
+  const Path self = paths_.of(made);
+  Event& event = emit(Op::call, made->getExprLoc());
+  event.callee = known->second;
+  event.arguments = std::move(passed);
+  event.source = self;
+}
+
+}  // namespace cajal::sync::frontend

@@ -1,0 +1,245 @@
+// Metal's calls, Objective-C messages and metal-cpp methods by one set of names.
+#include <fmt/format.h>
+
+#include <array>
+#include <string_view>
+
+#include "clang/AST/ExprCXX.h"
+#include "clang/AST/ExprObjC.h"
+#include "sync/frontend/lower.h"
+
+namespace cajal::sync::frontend {
+namespace {
+
+template <std::size_t N>
+bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
+  for (const std::string_view one : names) {
+    if (name == one) return true;
+  }
+  return false;
+}
+
+constexpr std::array<std::string_view, 3> kMakeCommand = {
+    "commandBuffer", "commandBufferWithUnretainedReferences", "commandBufferWithDescriptor"};
+constexpr std::array<std::string_view, 8> kOutcome = {
+    "status", "error", "GPUStartTime", "GPUEndTime", "kernelStartTime", "kernelEndTime", "logs",
+    "errorOptions"};
+constexpr std::array<std::string_view, 10> kNoEffect = {
+    "enqueue",        "setLabel",       "label",          "pushDebugGroup", "popDebugGroup",
+    "presentDrawable", "retain",        "release",        "autorelease",    "device"};
+constexpr std::array<std::string_view, 5> kReadsMemory = {"getBytes", "length", "gpuAddress",
+                                                          "storageMode", "didModifyRange"};
+
+bool is_resource(const clang::Expr* argument) {
+  return kind_of(argument->getType()) == Kind::buffer || is_container(argument->getType());
+}
+
+}  // namespace
+
+bool Lowering::call_metal(const clang::Expr* call, const std::string& name,
+                          const clang::Expr* receiver,
+                          const std::vector<const clang::Expr*>& arguments) {
+  const Kind kind = receiver != nullptr ? kind_of(receiver->getType()) : Kind::other;
+  const Kind value = kind_of(call->getType());
+  const auto* member = llvm::dyn_cast<clang::CXXMemberCallExpr>(call);
+  const bool smart = name == "get" || name == "operator->" || name == "operator*";
+  if (member != nullptr && smart) return true;
+  const bool untyped = kind == Kind::any_object;
+  if (kind == Kind::queue || (untyped && is_one_of(name, kMakeCommand))) {
+    if (value != Kind::command_buffer && !is_one_of(name, kMakeCommand)) return true;
+    Event& event = emit(Op::make, call->getExprLoc());
+    event.target = paths_.value_of(call, false);
+    event.source = path(receiver);
+    // A descriptor may ask for unretained references too.
+    event.traits.unretained = name != "commandBuffer" || !arguments.empty();
+    return true;
+  }
+  const bool wait_like = name == "waitUntilCompleted" || name == "commit" ||
+                         name == "addCompletedHandler";
+  if (kind == Kind::command_buffer || (untyped && wait_like)) {
+    return call_command_buffer(call, name, path(receiver), arguments);
+  }
+  if (kind == Kind::encoder) {
+    encode(call, name, path(receiver), arguments);
+    return true;
+  }
+  if (kind == Kind::device && value == Kind::queue) {
+    Event& event = emit(Op::make, call->getExprLoc());
+    event.target = paths_.value_of(call, false);
+    return true;
+  }
+  if (kind == Kind::buffer || kind == Kind::device) {
+    return call_buffer(call, name, receiver, arguments);
+  }
+  if (name == "waitUntilSignaledValue" || name == "waitUntilSignaled") {
+    Path unseen;
+    unseen.root = Root::foreign;
+    unseen.name = "shared event";
+    add_wait(call, unseen, Settled::semaphore, "waits for a value of a shared event");
+    return true;
+  }
+  // Whatever else takes a command buffer records work into it: MPS kernels, graphs.
+  for (const clang::Expr* argument : arguments) {
+    const Kind taken = kind_of(argument->getType());
+    const bool takes = taken == Kind::command_buffer || taken == Kind::encoder;
+    if (!takes || find_function(call) >= 0) continue;
+    if (!llvm::isa<clang::ObjCMessageExpr>(call) && kind != Kind::metal) continue;
+    encode(call, name, path(argument), arguments);
+    return true;
+  }
+  return kind == Kind::metal;
+}
+
+void Lowering::commit(const clang::Expr* call, const Path& target) {
+  CommitText where;
+  where.line = unit_.line(call->getExprLoc());
+  where.function = function().name;
+  where.objc = llvm::isa<clang::ObjCMessageExpr>(call);
+  where.begin = offset(call->getBeginLoc());
+  where.writable = unit_.in_main(call->getBeginLoc()) && !call->getBeginLoc().isMacroID();
+  const clang::Expr* receiver = nullptr;
+  if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call)) {
+    receiver = message->getInstanceReceiver();
+  } else if (const auto* member = llvm::dyn_cast<clang::CXXMemberCallExpr>(call)) {
+    receiver = member->getImplicitObjectArgument();
+  }
+  const clang::Expr* plain = bare(receiver);
+  where.writable = where.writable && plain != nullptr &&
+                   (llvm::isa<clang::DeclRefExpr>(plain) || llvm::isa<clang::MemberExpr>(plain) ||
+                    llvm::isa<clang::ObjCIvarRefExpr>(plain));
+  if (plain != nullptr) where.command = text(plain->getSourceRange());
+  unit_.result.commits.push_back(where);
+  emit(Op::commit, call->getExprLoc()).target = target;
+}
+
+bool Lowering::call_command_buffer(const clang::Expr* call, const std::string& name,
+                                   const Path& target,
+                                   const std::vector<const clang::Expr*>& arguments) {
+  if (name == "commit" || name == "commitAndContinue") {
+    commit(call, target);
+  } else if (name == "waitUntilCompleted") {
+    add_wait(call, target);
+  } else if (name == "waitUntilScheduled") {
+    Path unseen;
+    unseen.name = "scheduling";
+    add_wait(call, unseen, Settled::unknown, "waiting until scheduled says nothing about data");
+  } else if (name == "addCompletedHandler" || name == "addScheduledHandler") {
+    if (!arguments.empty()) add_handler(call, target, arguments[0]);
+  } else if (is_one_of(name, kOutcome)) {
+    emit(Op::status, call->getExprLoc()).target = target;
+    if (name.find("Time") != std::string::npos) clocks_.push_back(unit_.line(call->getExprLoc()));
+  } else if (kind_of(call->getType()) == Kind::encoder) {
+    // An encoder is another name for its command buffer.
+    Event& event = emit(Op::copy, call->getExprLoc());
+    event.target = paths_.value_of(call, false);
+    event.source = target;
+  } else if (!is_one_of(name, kNoEffect)) {
+    encode(call, name, target, arguments);
+  }
+  return true;
+}
+
+void Lowering::add_handler(const clang::Expr* call, const Path& target,
+                           const clang::Expr* handler) {
+  const int block = callable(handler);
+  std::vector<Access> accesses;
+  if (block >= 0) {
+    accesses = handler_accesses(block);
+  } else {
+    Path unseen;
+    unseen.root = Root::foreign;
+    unseen.name = fmt::format("handler@{}", offset(call->getBeginLoc()));
+    accesses.push_back({unseen, true, true});
+  }
+  Event& event = emit(Op::encode, call->getExprLoc());
+  event.target = target;
+  event.accesses = accesses;
+  for (const Path& semaphore : block >= 0 ? unit_.signals[block] : std::vector<Path>()) {
+    Event& copy = emit(Op::copy, call->getExprLoc());
+    copy.target = semaphore;
+    copy.source = target;
+  }
+}
+
+void Lowering::encode(const clang::Expr* call, const std::string& name, const Path& target,
+                      const std::vector<const clang::Expr*>& arguments) {
+  Event event;
+  event.op = Op::encode;
+  event.line = unit_.line(call->getExprLoc());
+  event.target = target;
+  const bool copies = name.starts_with("copyFrom");
+  bool first = true;
+  for (const clang::Expr* argument : arguments) {
+    if (!is_resource(argument) && !(argument->getType()->isPointerType() &&
+                                    is_handle(argument->getType()->getPointeeType()))) {
+      continue;
+    }
+    const Path touched = path(argument);
+    if (touched.empty()) continue;
+    const bool only_read = (copies && first) || name == "synchronizeResource";
+    event.accesses.push_back({touched, false, false});
+    if (!only_read) event.accesses.push_back({touched, true, false});
+    first = false;
+  }
+  if (name == "setBytes" || name == "setBytes:length:atIndex:") {
+    call_system(call, arguments);
+    return;
+  }
+  if (name == "executeCommandsInBuffer" || name == "useHeap" || name == "setArgumentBuffer") {
+    Path all;
+    all.root = Root::foreign;
+    all.name = "heap";
+    all.handle = true;
+    event.accesses.push_back({all, true, false});
+  }
+  if (event.accesses.empty()) return;
+  function().blocks[block_].events.push_back(std::move(event));
+}
+
+bool Lowering::call_buffer(const clang::Expr* call, const std::string& name,
+                           const clang::Expr* receiver,
+                           const std::vector<const clang::Expr*>& arguments) {
+  if (name == "newBufferWithBytesNoCopy" ||
+      (name == "newBuffer" && arguments.size() > 3)) {
+    Event& alias = emit(Op::alias, call->getExprLoc());
+    alias.target = paths_.value_of(call, false);
+    alias.source = path(arguments[0]);
+    flush_aliases(call->getExprLoc());
+    return true;
+  }
+  if (name == "getBytes" || name == "replaceRegion") {
+    const bool reads = name == "getBytes";
+    Event& event = emit(Op::host, call->getExprLoc());
+    event.text = fmt::format("{} `{}` by {}", reads ? "reads" : "writes",
+                             to_string(paths_.of(receiver)), name);
+    event.accesses.push_back({paths_.of(receiver), !reads, false});
+    flush_aliases(call->getExprLoc());
+    if (reads) call_system(call, arguments);
+    return true;
+  }
+  if (name == "newTextureWithDescriptor" && kind_of(receiver->getType()) == Kind::buffer) {
+    Event& alias = emit(Op::alias, call->getExprLoc());
+    alias.target = paths_.value_of(call, false);
+    alias.source = path(receiver);
+    return true;
+  }
+  if (is_one_of(name, kReadsMemory) || name == "contents") return true;
+  if (name.starts_with("init") || name.starts_with("new")) {
+    for (const clang::Expr* argument : arguments) {
+      if (!is_resource(argument)) continue;
+      Event& alias = emit(Op::alias, call->getExprLoc());
+      alias.target = paths_.value_of(call, false);
+      alias.source = paths_.of(argument);
+    }
+    call_system(call, arguments);
+    return true;
+  }
+  for (const clang::Expr* argument : arguments) {
+    if (kind_of(argument->getType()) == Kind::command_buffer) {
+      encode(call, name, path(argument), arguments);
+    }
+  }
+  return true;
+}
+
+}  // namespace cajal::sync::frontend

@@ -1,0 +1,333 @@
+#include "sync/frontend/paths.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <string_view>
+
+#include "clang/AST/DeclCXX.h"
+#include "clang/AST/DeclObjC.h"
+#include "clang/AST/ExprCXX.h"
+#include "clang/AST/ExprObjC.h"
+#include "sync/frontend/types.h"
+
+namespace cajal::sync::frontend {
+namespace {
+
+template <std::size_t N>
+bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
+  for (const std::string_view one : names) {
+    if (name == one) return true;
+  }
+  return false;
+}
+
+/// Calls whose value is the object they are made on, or memory of it.
+constexpr std::array<std::string_view, 24> kTransparent = {
+    "contents", "data",   "begin",       "end",   "cbegin",    "cend",  "get",    "retain",
+    "release",  "c_str",  "autorelease", "value", "mutableCopy", "copy", "bytes", "mutableBytes",
+    "rbegin",   "rend",   "operator->",  "operator*", "self", "buffer", "subspan", "first"};
+constexpr std::array<std::string_view, 14> kForwarding = {
+    "move",  "forward", "addressof", "as_const", "ref",      "begin",        "end",
+    "data",  "cbegin",  "TransferPtr", "RetainPtr", "next", "to_address", "launder"};
+constexpr std::array<std::string_view, 6> kElement = {"at", "front", "back", "objectAtIndex",
+                                                      "objectAtIndexedSubscript", "operator[]"};
+/// Calls whose value is memory that nothing else names.
+constexpr std::array<std::string_view, 14> kFresh = {
+    "newBufferWithLength", "newBufferWithBytes", "newBuffer",        "malloc",   "calloc",
+    "alloc",               "newCommandQueue",    "aligned_alloc",    "new",      "newHeapWithDescriptor",
+    "make_unique",         "make_shared",        "newTextureWithDescriptor", "newTexture"};
+
+std::string without_underscores(std::string name) {
+  while (name.size() > 1 && name.front() == '_') name.erase(0, 1);
+  while (name.size() > 1 && name.back() == '_') name.pop_back();
+  return name;
+}
+
+std::string class_of(const clang::Decl* declaration) {
+  const auto* context = declaration->getDeclContext();
+  while (context != nullptr) {
+    if (const auto* record = llvm::dyn_cast<clang::CXXRecordDecl>(context)) {
+      if (!record->isLambda()) return record->getNameAsString();
+    }
+    if (const auto* objc = llvm::dyn_cast<clang::ObjCImplDecl>(context)) {
+      return objc->getClassInterface() != nullptr ? objc->getClassInterface()->getNameAsString()
+                                                  : objc->getNameAsString();
+    }
+    if (const auto* objc = llvm::dyn_cast<clang::ObjCContainerDecl>(context)) {
+      return objc->getNameAsString();
+    }
+    context = context->getParent();
+  }
+  return "self";
+}
+
+Path self_path(const clang::Decl* declaration) {
+  Path path;
+  path.root = Root::self;
+  path.name = class_of(declaration);
+  return path;
+}
+
+const clang::Expr* receiver_of(const clang::Expr* expression) {
+  if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(expression)) {
+    return message->getInstanceReceiver();
+  }
+  if (const auto* member = llvm::dyn_cast<clang::CXXMemberCallExpr>(expression)) {
+    return member->getImplicitObjectArgument();
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::string name_of_call(const clang::Expr* call) {
+  if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call)) {
+    return message->getSelector().getNameForSlot(0).str();
+  }
+  if (const auto* plain = llvm::dyn_cast<clang::CallExpr>(call)) {
+    const auto* callee = llvm::dyn_cast_or_null<clang::NamedDecl>(plain->getCalleeDecl());
+    return callee != nullptr ? callee->getNameAsString() : std::string();
+  }
+  return {};
+}
+
+const clang::Expr* bare(const clang::Expr* expression) {
+  for (const clang::Expr* before = nullptr; expression != nullptr && expression != before;) {
+    before = expression;
+    expression = expression->IgnoreParenCasts();
+    if (const auto* pseudo = llvm::dyn_cast<clang::PseudoObjectExpr>(expression)) {
+      if (pseudo->getResultExpr() != nullptr) expression = pseudo->getResultExpr();
+    } else if (const auto* opaque = llvm::dyn_cast<clang::OpaqueValueExpr>(expression)) {
+      if (opaque->getSourceExpr() != nullptr) expression = opaque->getSourceExpr();
+    } else if (const auto* temporary =
+                   llvm::dyn_cast<clang::MaterializeTemporaryExpr>(expression)) {
+      expression = temporary->getSubExpr();
+    } else if (const auto* bound = llvm::dyn_cast<clang::CXXBindTemporaryExpr>(expression)) {
+      expression = bound->getSubExpr();
+    } else if (const auto* full = llvm::dyn_cast<clang::FullExpr>(expression)) {
+      expression = full->getSubExpr();
+    } else if (const auto* init = llvm::dyn_cast<clang::CXXDefaultInitExpr>(expression)) {
+      expression = init->getExpr();
+    }
+  }
+  return expression;
+}
+
+const clang::ValueDecl* named_by(const clang::Expr* expression) {
+  expression = bare(expression);
+  if (expression == nullptr) return nullptr;
+  if (const auto* name = llvm::dyn_cast<clang::DeclRefExpr>(expression)) return name->getDecl();
+  if (const auto* member = llvm::dyn_cast<clang::MemberExpr>(expression)) {
+    return member->getMemberDecl();
+  }
+  if (const auto* ivar = llvm::dyn_cast<clang::ObjCIvarRefExpr>(expression)) return ivar->getDecl();
+  if (const auto* unary = llvm::dyn_cast<clang::UnaryOperator>(expression)) {
+    return named_by(unary->getSubExpr());
+  }
+  if (const auto* subscript = llvm::dyn_cast<clang::ArraySubscriptExpr>(expression)) {
+    return named_by(subscript->getBase());
+  }
+  return nullptr;
+}
+
+Path PathFinder::of(const clang::ValueDecl* declaration, bool) {
+  Path path;
+  const clang::QualType type = declaration->getType();
+  path.handle = is_handle(type);
+  if (const auto* param = llvm::dyn_cast<clang::ParmVarDecl>(declaration)) {
+    const auto owner = unit_.functions.find(
+        llvm::cast<clang::Decl>(param->getDeclContext())->getCanonicalDecl());
+    path.root = Root::param;
+    path.index = static_cast<int>(param->getFunctionScopeIndex());
+    path.name = param->getNameAsString();
+    path.type = type.getNonReferenceType().getCanonicalType().getUnqualifiedType().getAsString();
+    if (type->isPointerType()) {
+      path.type = type->getPointeeType().getCanonicalType().getUnqualifiedType().getAsString();
+    }
+    path.owner = owner == unit_.functions.end() ? function_ : owner->second;
+    return path;
+  }
+  if (const auto* variable = llvm::dyn_cast<clang::VarDecl>(declaration)) {
+    if (!variable->isLocalVarDecl() || variable->isStaticLocal()) {
+      path.root = Root::global;
+      path.name = variable->getQualifiedNameAsString();
+      return path;
+    }
+    path.root = Root::local;
+    const auto* home = llvm::dyn_cast<clang::Decl>(variable->getDeclContext());
+    const auto owner = unit_.functions.find(home->getCanonicalDecl());
+    path.owner = owner == unit_.functions.end() ? function_ : owner->second;
+    path.name = fmt::format("{}@{}", variable->getNameAsString(),
+                            unit_.sources().getFileOffset(
+                                unit_.sources().getExpansionLoc(variable->getLocation())));
+    path.dies = !is_reference_like(type);
+    return path;
+  }
+  return {};
+}
+
+Path PathFinder::value_of(const clang::Expr* call, bool foreign) const {
+  Path path;
+  path.root = foreign ? Root::foreign : Root::local;
+  path.name = fmt::format(
+      "value@{}.{}", unit_.sources().getFileOffset(unit_.sources().getExpansionLoc(call->getExprLoc())),
+      static_cast<int>(call->getStmtClass()));
+  path.handle = is_handle(call->getType());
+  path.owner = function_;
+  return path;
+}
+
+Path PathFinder::element(const clang::Expr* base, const clang::Expr* index, clang::QualType type) {
+  Path path = of(base);
+  if (path.empty() || !has_named_elements(type)) return path;
+  clang::Expr::EvalResult value;
+  const bool known = index != nullptr && !index->isValueDependent() &&
+                     index->EvaluateAsInt(value, unit_.context);
+  path = path.field(known ? fmt::format("[{}]", value.Val.getInt().getExtValue()) : "[*]");
+  path.handle = is_handle(type);
+  if (is_reference_like(type)) path.dies = false;
+  return path;
+}
+
+Path PathFinder::choice(const clang::Expr* whole, const clang::Expr* one,
+                        const clang::Expr* other) {
+  const Path path = value_of(whole, false);
+  for (const clang::Expr* branch : {one, other}) {
+    Event alias;
+    alias.op = Op::alias;
+    alias.target = path;
+    alias.source = of(branch);
+    if (!alias.source.empty()) pending_.push_back(alias);
+  }
+  return path;
+}
+
+Path PathFinder::message(const clang::Expr* expression) {
+  const std::string name = name_of_call(expression);
+  const clang::Expr* receiver = receiver_of(expression);
+  const Kind value = kind_of(expression->getType());
+  if (receiver == nullptr) {
+    const bool fresh = is_one_of(name, kFresh);
+    return value_of(expression, !fresh);
+  }
+  if (is_one_of(name, kTransparent)) return of(receiver);
+  if (is_one_of(name, kElement)) {
+    const clang::Expr* index = nullptr;
+    if (const auto* call = llvm::dyn_cast<clang::CallExpr>(expression)) {
+      if (call->getNumArgs() > 0) index = call->getArg(0);
+    } else if (const auto* m = llvm::dyn_cast<clang::ObjCMessageExpr>(expression)) {
+      if (m->getNumArgs() > 0) index = m->getArg(0);
+    }
+    return element(receiver, index, expression->getType());
+  }
+  if (value == Kind::encoder || value == Kind::command_buffer || is_one_of(name, kFresh) ||
+      name.starts_with("init") || name == "newBufferWithBytesNoCopy" || name == "newLibraryWithSource") {
+    return value_of(expression, false);
+  }
+  // A getter: no arguments, a handle or pointer as its value.
+  const auto* objc = llvm::dyn_cast<clang::ObjCMessageExpr>(expression);
+  const bool getter = objc != nullptr && objc->getNumArgs() == 0 && objc->getMethodDecl() != nullptr &&
+                      objc->getMethodDecl()->isPropertyAccessor();
+  if (getter) {
+    Path path = of(receiver);
+    if (path.empty()) return value_of(expression, true);
+    path = path.field(without_underscores(name));
+    path.handle = is_handle(expression->getType());
+    path.dies = false;
+    return path;
+  }
+  return value_of(expression, true);
+}
+
+Path PathFinder::call(const clang::CallExpr* call) {
+  const std::string name = name_of_call(call);
+  if (const auto* op = llvm::dyn_cast<clang::CXXOperatorCallExpr>(call)) {
+    switch (op->getOperator()) {
+      case clang::OO_Subscript:
+        return element(op->getArg(0), op->getNumArgs() > 1 ? op->getArg(1) : nullptr,
+                       op->getType());
+      case clang::OO_Star:
+      case clang::OO_Arrow:
+      case clang::OO_Plus:
+      case clang::OO_Minus:
+      case clang::OO_PlusPlus:
+      case clang::OO_MinusMinus:
+      case clang::OO_PlusEqual:
+      case clang::OO_Equal:
+        return of(op->getArg(0));
+      default:
+        break;
+    }
+  }
+  const auto* function = call->getDirectCallee();
+  const bool known = function != nullptr && !unit_.in_system(function->getLocation());
+  if (!known && call->getNumArgs() > 0 && is_one_of(name, kForwarding)) return of(call->getArg(0));
+  if (llvm::isa<clang::CXXMemberCallExpr>(call) && !known) return message(call);
+  if (known && unit_.functions.contains(function->getCanonicalDecl())) {
+    return value_of(call, false);
+  }
+  return value_of(call, !is_one_of(name, kFresh));
+}
+
+Path PathFinder::of_composed(const clang::Expr* e) {
+  if (const auto* unary = llvm::dyn_cast<clang::UnaryOperator>(e)) return of(unary->getSubExpr());
+  if (const auto* binary = llvm::dyn_cast<clang::BinaryOperator>(e)) {
+    if (binary->getOpcode() == clang::BO_Comma) return of(binary->getRHS());
+    if (binary->isAssignmentOp()) return of(binary->getLHS());
+    if (binary->getLHS()->getType()->isPointerType()) return of(binary->getLHS());
+    if (binary->getRHS()->getType()->isPointerType()) return of(binary->getRHS());
+    return {};
+  }
+  if (const auto* choose = llvm::dyn_cast<clang::AbstractConditionalOperator>(e)) {
+    return choice(e, choose->getTrueExpr(), choose->getFalseExpr());
+  }
+  if (const auto* made = llvm::dyn_cast<clang::CXXConstructExpr>(e)) {
+    if (made->getNumArgs() >= 1 && is_reference_like(made->getType())) return of(made->getArg(0));
+    return value_of(e, false);
+  }
+  if (const auto* list = llvm::dyn_cast<clang::InitListExpr>(e)) {
+    return list->getNumInits() == 1 ? of(list->getInit(0)) : Path();
+  }
+  if (llvm::isa<clang::CXXNewExpr>(e)) return value_of(e, false);
+  return {};
+}
+
+Path PathFinder::of(const clang::Expr* expression) {
+  const clang::Expr* e = bare(expression);
+  if (e == nullptr) return {};
+  if (const auto known = named_values.find(e); known != named_values.end()) return known->second;
+  if (const auto* name = llvm::dyn_cast<clang::DeclRefExpr>(e)) {
+    if (name->getDecl()->getName() == "self") return self_path(declaration_);
+    return of(name->getDecl());
+  }
+  if (llvm::isa<clang::CXXThisExpr>(e)) return self_path(declaration_);
+  const auto as_field = [&](const clang::Expr* base, const clang::ValueDecl* field) {
+    Path path = of(base);
+    if (path.empty()) path = value_of(e, true);
+    path = path.field(without_underscores(field->getNameAsString()));
+    path.handle = is_handle(field->getType());
+    path.dies = path.dies && !is_reference_like(field->getType());
+    return path;
+  };
+  if (const auto* member = llvm::dyn_cast<clang::MemberExpr>(e)) {
+    if (const auto* shared = llvm::dyn_cast<clang::VarDecl>(member->getMemberDecl())) {
+      return of(shared);
+    }
+    return as_field(member->getBase(), member->getMemberDecl());
+  }
+  if (const auto* ivar = llvm::dyn_cast<clang::ObjCIvarRefExpr>(e)) {
+    return as_field(ivar->getBase(), ivar->getDecl());
+  }
+  if (const auto* subscript = llvm::dyn_cast<clang::ArraySubscriptExpr>(e)) {
+    return element(subscript->getBase(), subscript->getIdx(), e->getType());
+  }
+  if (const auto* objc = llvm::dyn_cast<clang::ObjCSubscriptRefExpr>(e)) {
+    return element(objc->getBaseExpr(), nullptr, e->getType());
+  }
+  if (llvm::isa<clang::ObjCMessageExpr>(e)) return message(e);
+  if (const auto* plain = llvm::dyn_cast<clang::CallExpr>(e)) return call(plain);
+  return of_composed(e);
+}
+
+}  // namespace cajal::sync::frontend

@@ -1,0 +1,256 @@
+#include "sync/frontend/survey.h"
+
+#include <fmt/format.h>
+
+#include "clang/AST/DeclCXX.h"
+#include "clang/AST/DeclObjC.h"
+#include "clang/AST/ExprCXX.h"
+#include "clang/AST/ExprObjC.h"
+#include "clang/AST/RecursiveASTVisitor.h"
+#include "sync/frontend/paths.h"
+#include "sync/frontend/types.h"
+
+namespace cajal::sync::frontend {
+namespace {
+
+class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
+ public:
+  explicit Surveyor(Unit& unit) : unit_(unit) {}
+
+  bool shouldVisitTemplateInstantiations() const { return true; }
+  bool shouldVisitImplicitCode() const { return false; }
+
+  std::vector<Code> found;
+  std::set<const clang::Decl*> taken;       // Functions whose address leaves.
+  std::set<std::string> selectors;          // Named by @selector.
+  std::set<const clang::Decl*> nonblocking;
+  bool has_main = false;
+
+  bool TraverseDecl(clang::Decl* declaration) {
+    if (declaration != nullptr && !llvm::isa<clang::TranslationUnitDecl>(declaration) &&
+        unit_.in_system(declaration->getLocation()) && declaration->getLocation().isValid()) {
+      return true;
+    }
+    return RecursiveASTVisitor::TraverseDecl(declaration);
+  }
+
+  bool VisitFunctionDecl(clang::FunctionDecl* function) {
+    if (!function->doesThisDeclarationHaveABody() || function->isDependentContext()) return true;
+    if (function->hasAttr<clang::CUDAGlobalAttr>()) return true;
+    if (function->hasAttr<clang::CUDADeviceAttr>() && !function->hasAttr<clang::CUDAHostAttr>()) {
+      return true;
+    }
+    if (function->isMain()) has_main = true;
+    const auto* method = llvm::dyn_cast<clang::CXXMethodDecl>(function);
+    const bool lambda = method != nullptr && method->getParent()->isLambda();
+    add(function, function->getBody(), lambda);
+    return true;
+  }
+  bool VisitObjCMethodDecl(clang::ObjCMethodDecl* method) {
+    if (method->hasBody()) add(method, method->getBody(), false);
+    return true;
+  }
+  bool VisitBlockDecl(clang::BlockDecl* block) {
+    if (!block->isDependentContext()) add(block, block->getBody(), true);
+    for (const auto& capture : block->captures()) expose(capture.getVariable());
+    return true;
+  }
+  bool VisitLambdaExpr(clang::LambdaExpr* lambda) {
+    for (const auto& capture : lambda->captures()) {
+      if (capture.capturesVariable()) expose(capture.getCapturedVar());
+    }
+    // The visitor reaches the body but not always the call operator itself.
+    clang::CXXMethodDecl* code = lambda->getCallOperator();
+    if (code != nullptr && !code->isDependentContext()) add(code, lambda->getBody(), true);
+    return true;
+  }
+  bool VisitUnaryOperator(clang::UnaryOperator* unary) {
+    if (unary->getOpcode() == clang::UO_AddrOf) expose(named_by(unary->getSubExpr()));
+    return true;
+  }
+  bool VisitBinaryOperator(clang::BinaryOperator* binary) {
+    if (!binary->isAssignmentOp()) return true;
+    const clang::ValueDecl* left = named_by(binary->getLHS());
+    if (left == nullptr) return true;
+    unit_.assigned.insert(left);
+    note_semaphore(left, binary->getRHS());
+    return true;
+  }
+  bool VisitVarDecl(clang::VarDecl* variable) {
+    if (variable->getInit() != nullptr) {
+      note_semaphore(variable, variable->getInit());
+      if (variable->getType()->isReferenceType()) expose(named_by(variable->getInit()));
+    }
+    if (variable->hasAttr<clang::HIPManagedAttr>()) {
+      unit_.managed.insert(variable);
+      expose(variable);
+    }
+    return true;
+  }
+  bool VisitMemberExpr(clang::MemberExpr* member) {
+    if (inside_block_ > 0) expose(member->getMemberDecl());
+    return true;
+  }
+  bool VisitObjCIvarRefExpr(clang::ObjCIvarRefExpr* ivar) {
+    if (inside_block_ > 0) expose(ivar->getDecl());
+    return true;
+  }
+  bool VisitDeclRefExpr(clang::DeclRefExpr* name) {
+    const auto* variable = llvm::dyn_cast<clang::VarDecl>(name->getDecl());
+    if (variable != nullptr && inside_block_ > 0 && variable->hasGlobalStorage()) expose(variable);
+    const auto* function = llvm::dyn_cast<clang::FunctionDecl>(name->getDecl());
+    if (function != nullptr && !callees_.contains(name)) taken.insert(function->getCanonicalDecl());
+    return true;
+  }
+  bool TraverseBlockExpr(clang::BlockExpr* block) {
+    ++inside_block_;
+    const bool go_on = RecursiveASTVisitor::TraverseBlockExpr(block);
+    --inside_block_;
+    return go_on;
+  }
+  bool TraverseLambdaExpr(clang::LambdaExpr* lambda) {
+    ++inside_block_;
+    const bool go_on = RecursiveASTVisitor::TraverseLambdaExpr(lambda);
+    --inside_block_;
+    return go_on;
+  }
+  bool VisitObjCSelectorExpr(clang::ObjCSelectorExpr* selector) {
+    selectors.insert(selector->getSelector().getAsString());
+    return true;
+  }
+  bool VisitCallExpr(clang::CallExpr* call) {
+    if (call->getCallee() != nullptr) {
+      if (const auto* name =
+              llvm::dyn_cast<clang::DeclRefExpr>(call->getCallee()->IgnoreParenImpCasts())) {
+        callees_.insert(name);
+      }
+    }
+    const clang::FunctionDecl* function = call->getDirectCallee();
+    if (function == nullptr) return true;
+    const std::string name = function->getNameAsString();
+    for (unsigned i = 0; i < call->getNumArgs() && i < function->getNumParams(); ++i) {
+      const clang::QualType type = function->getParamDecl(i)->getType();
+      if (type->isLValueReferenceType()) expose(named_by(call->getArg(i)));
+    }
+    if (call->getNumArgs() == 0) return true;
+    const clang::ValueDecl* first = named_by(call->getArg(0));
+    if (name.ends_with("MallocManaged") && first != nullptr) unit_.managed.insert(first);
+    if (name == "cudaStreamCreate" || name == "hipStreamCreate") {
+      if (first != nullptr) unit_.blocking_streams.insert(first);
+    } else if (name.find("StreamCreateWith") != std::string::npos && first != nullptr) {
+      nonblocking.insert(first);
+    }
+    return true;
+  }
+  bool VisitExpr(clang::Expr* expression) {
+    if (expression->containsErrors()) {
+      broken.emplace_back(unit_.line(expression->getBeginLoc()), "an expression that does not compile");
+    }
+    return true;
+  }
+  std::vector<std::pair<unsigned, std::string>> broken;
+
+ private:
+  void add(const clang::Decl* declaration, const clang::Stmt* body, bool block) {
+    if (body == nullptr) return;
+    const clang::Decl* canonical = declaration->getCanonicalDecl();
+    const int index = static_cast<int>(found.size());
+    if (!unit_.functions.insert({canonical, index}).second) return;
+    found.push_back({declaration, body, index, block, {}});
+  }
+  void expose(const clang::ValueDecl* declaration) {
+    if (declaration != nullptr) unit_.exposed.insert(declaration);
+  }
+  void note_semaphore(const clang::ValueDecl* variable, const clang::Expr* value) {
+    const auto* call = llvm::dyn_cast_or_null<clang::CallExpr>(bare(value));
+    if (call == nullptr || name_of_call(call) != "dispatch_semaphore_create") return;
+    clang::Expr::EvalResult count;
+    const bool zero = call->getNumArgs() == 1 &&
+                      call->getArg(0)->EvaluateAsInt(count, unit_.context) &&
+                      count.Val.getInt() == 0;
+    if (!zero) unit_.counting.insert(variable);
+  }
+
+  Unit& unit_;
+  int inside_block_ = 0;
+  std::set<const clang::DeclRefExpr*> callees_;
+};
+
+std::string name_of(const Code& code) {
+  if (const auto* method = llvm::dyn_cast<clang::ObjCMethodDecl>(code.declaration)) {
+    return method->getSelector().getNameForSlot(0).str();
+  }
+  if (code.block) return "handler";
+  const auto* named = llvm::dyn_cast<clang::NamedDecl>(code.declaration);
+  return named != nullptr ? named->getNameAsString() : "block";
+}
+
+bool declared_elsewhere(const Unit& unit, const clang::Decl* declaration) {
+  for (const clang::Decl* one : declaration->redecls()) {
+    if (!unit.in_main(one->getLocation())) return true;
+  }
+  return false;
+}
+
+/// Code in other files may call it.
+bool is_external(const Unit& unit, const Surveyor& surveyor, const Code& code) {
+  if (code.block) return false;
+  if (const auto* method = llvm::dyn_cast<clang::ObjCMethodDecl>(code.declaration)) {
+    const auto* interface = method->getClassInterface();
+    const bool own = interface != nullptr && unit.in_main(interface->getLocation());
+    return !own || method->isOverriding() ||
+           surveyor.selectors.contains(method->getSelector().getAsString());
+  }
+  const auto* function = llvm::cast<clang::FunctionDecl>(code.declaration);
+  if (surveyor.taken.contains(function->getCanonicalDecl())) return true;
+  if (function->isMain()) return false;
+  if (const auto* method = llvm::dyn_cast<clang::CXXMethodDecl>(function)) {
+    return method->isVirtual() || !unit.in_main(method->getParent()->getLocation());
+  }
+  if (!function->isExternallyVisible()) return false;
+  return !surveyor.has_main || declared_elsewhere(unit, function);
+}
+
+}  // namespace
+
+std::vector<Code> survey(Unit& unit, const std::vector<std::pair<unsigned, std::string>>& errors) {
+  Surveyor surveyor(unit);
+  surveyor.TraverseDecl(unit.context.getTranslationUnitDecl());
+  for (const clang::Decl* stream : surveyor.nonblocking) unit.blocking_streams.erase(stream);
+  auto all = errors;
+  all.insert(all.end(), surveyor.broken.begin(), surveyor.broken.end());
+  bool any_opaque = false;
+  unit.result.program.functions.resize(surveyor.found.size());
+  for (Code& code : surveyor.found) {
+    Function& function = unit.result.program.functions[code.index];
+    function.name = name_of(code);
+    function.line = unit.line(code.body->getBeginLoc());
+    function.end_line = unit.line(code.body->getEndLoc());
+    function.block = code.block;
+    function.external = is_external(unit, surveyor, code);
+    if (const auto* plain = llvm::dyn_cast<clang::FunctionDecl>(code.declaration)) {
+      function.parameters = static_cast<int>(plain->getNumParams());
+    } else if (const auto* method = llvm::dyn_cast<clang::ObjCMethodDecl>(code.declaration)) {
+      function.parameters = static_cast<int>(method->param_size());
+    } else if (const auto* block = llvm::dyn_cast<clang::BlockDecl>(code.declaration)) {
+      function.parameters = static_cast<int>(block->getNumParams());
+    }
+    for (const auto& [line, message] : all) {
+      const bool inside = unit.in_main(code.body->getBeginLoc()) && line + 1 >= function.line &&
+                          line <= function.end_line;
+      if (!inside || !code.opaque.empty()) continue;
+      code.opaque = fmt::format("line {}: {}", line, message);
+    }
+    function.opaque = code.opaque;
+    any_opaque = any_opaque || !code.opaque.empty();
+  }
+  if (any_opaque) {
+    // What does not parse may call anything.
+    for (Function& function : unit.result.program.functions) {
+      if (!function.block) function.external = true;
+    }
+  }
+  return surveyor.found;
+}
+
+}  // namespace cajal::sync::frontend

@@ -1,0 +1,40 @@
+// One source file on its way from Clang's tree to a Program.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "clang/AST/ASTContext.h"
+#include "clang/AST/Decl.h"
+#include "clang/Basic/SourceManager.h"
+#include "sync/source.h"
+
+namespace cajal::sync::frontend {
+
+/// What lowering needs to know of the whole file.
+struct Unit {
+  clang::ASTContext& context;
+  UnitResult& result;
+  std::map<const clang::Decl*, int> functions;     ///< Canonical declaration to Program index.
+  std::set<const clang::Decl*> exposed;            ///< Scalars whose address leaves or that blocks share.
+  std::set<const clang::Decl*> assigned;           ///< Pointers that something in view gives a value.
+  std::set<const clang::Decl*> managed;            ///< Of cudaMallocManaged.
+  std::set<const clang::Decl*> blocking_streams;   ///< Of cudaStreamCreate alone.
+  std::set<const clang::Decl*> counting;           ///< Semaphores that start above 0.
+  std::map<int, std::vector<Path>> signals;        ///< Semaphores that a function signals.
+  bool per_thread_stream = false;
+  std::string main_path;
+
+  const clang::SourceManager& sources() const { return context.getSourceManager(); }
+  unsigned line(clang::SourceLocation at) const { return sources().getExpansionLineNumber(at); }
+  bool in_system(clang::SourceLocation at) const {
+    return at.isInvalid() || sources().isInSystemHeader(sources().getExpansionLoc(at));
+  }
+  bool in_main(clang::SourceLocation at) const {
+    return sources().isWrittenInMainFile(sources().getExpansionLoc(at));
+  }
+};
+
+}  // namespace cajal::sync::frontend

@@ -1,0 +1,16 @@
+// Conflicts in words.
+#pragma once
+
+#include "sync/decide.h"
+#include "sync/flow.h"
+
+namespace cajal::sync {
+
+/// The conflict that explains best why the wait stays: what the host touches before what is unclear,
+/// the nearest line first. Null when there is none.
+const Conflict* worst_conflict(const FlatGraph& graph, const FlowResult& result, int wait);
+
+Decision describe(const Program& program, const FlatGraph& graph, const Conflict& conflict);
+Missing describe_missing(const Program& program, const FlatGraph& graph, const Conflict& conflict);
+
+}  // namespace cajal::sync

@@ -1,0 +1,42 @@
+// What the front end says of one file, free of Clang.
+#pragma once
+
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sync/ir.h"
+
+namespace cajal::sync {
+
+/// Where the text of a wait stands, for the rewriter.
+struct WaitText {
+  unsigned begin = 0;            ///< Bytes of the call: [begin, end).
+  unsigned end = 0;
+  unsigned statement_begin = 0;  ///< Of the whole statement when the call is nothing but that, with
+  unsigned statement_end = 0;    ///< its semicolon; 0, 0 otherwise.
+  bool writable = false;         ///< Not in a macro, not in a header.
+};
+
+struct CommitText {
+  unsigned line = 0;
+  unsigned begin = 0;  ///< Of the statement.
+  std::string command;  ///< The command buffer as written.
+  std::string function;
+  bool objc = false;
+  bool writable = false;
+};
+
+struct UnitResult {
+  Program program;
+  std::vector<WaitText> wait_texts;  ///< Beside Program::waits.
+  std::vector<CommitText> commits;
+  std::vector<std::pair<unsigned, std::string>> unparsed;  ///< Lines that the parser refused.
+  std::set<unsigned> seen_waits;  ///< Lines on which the tree has a wait.
+  bool broken = false;            ///< Parsing gave nothing at all.
+};
+
+enum class Language { none, objc, objcxx, cxx, cuda, hip };
+
+}  // namespace cajal::sync
