@@ -33,7 +33,6 @@ class Listener final : public clang::DiagnosticConsumer {
 
   void HandleDiagnostic(clang::DiagnosticsEngine::Level level,
                         const clang::Diagnostic& diagnostic) override {
-    clang::DiagnosticConsumer::HandleDiagnostic(level, diagnostic);
     if (level < clang::DiagnosticsEngine::Error) return;
     llvm::SmallString<160> text;
     diagnostic.FormatDiagnostic(text);
@@ -117,11 +116,14 @@ std::vector<std::string> arguments_for(Language language, const std::string& pat
            "-fobjc-runtime=macosx-13"});
       break;
     case Language::cuda:
+      // Clang's own wrappers expect a whole toolkit behind them.
       add({"-x", "cuda", "-std=c++20", "--cuda-host-only", "-nocudainc", "-nocudalib",
+           "-nobuiltininc", "-isystem", CAJAL_SYNC_RESOURCES "/include",
            "-Wno-unknown-cuda-version", "-include", "cuda_runtime.h"});
       break;
     case Language::hip:
-      add({"-x", "hip", "-std=c++20", "--cuda-host-only", "-nogpuinc", "-nogpulib", "-include",
+      add({"-x", "hip", "-std=c++20", "--cuda-host-only", "-nogpuinc", "-nogpulib",
+           "-nobuiltininc", "-isystem", CAJAL_SYNC_RESOURCES "/include", "-include",
            "hip/hip_runtime.h"});
       break;
     default:
