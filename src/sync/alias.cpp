@@ -124,8 +124,7 @@ void PathTable::merge(int first, int second) {
 }
 
 int PathTable::node_of(const Path& path) {
-  const auto [at, inserted] =
-      roots_.try_emplace(root_key(path), static_cast<int>(nodes_.size()));
+  const auto [at, inserted] = roots_.try_emplace(root_key(path), static_cast<int>(nodes_.size()));
   if (inserted) nodes_.emplace_back();
   int node = find(at->second);
   for (const std::string& field : path.fields) node = child(node, field);

@@ -7,8 +7,12 @@
 #include <cstdio>
 #include <fstream>
 
+#include "sync/backup.h"
+#include "sync/diff.h"
+#include "sync/edits.h"
 #include "sync/report.h"
 #include "sync/scan.h"
+#include "sync/verify.h"
 
 namespace cajal::sync {
 namespace {
@@ -21,6 +25,8 @@ struct Arguments {
   bool json = false;
   std::string sarif;
   bool dump = false;
+  bool dry_run = false;
+  std::vector<unsigned> only;
 };
 
 void show_progress(int done, int all) {
@@ -39,10 +45,53 @@ int scan(const Arguments& arguments) {
   if (!arguments.sarif.empty()) {
     std::ofstream out(arguments.sarif, std::ios::binary);
     out << to_sarif(result);
-    if (!out) throw Failure(arguments.sarif + ": cannot be written; check the folder's permissions");
+    if (!out)
+      throw Failure(arguments.sarif + ": cannot be written; check the folder's permissions");
   }
   fmt::print("{}", arguments.json ? to_json(result) : to_table(result));
   return exit_code(summarise(result));
+}
+
+int fix(const Arguments& arguments) {
+  const ScanResult result = scan_paths(arguments.paths, arguments.scan, show_progress);
+  FixOptions options{arguments.scan, {arguments.only.begin(), arguments.only.end()}};
+  int removed = 0;
+  int moved = 0;
+  for (const FileScan& file : result.files) {
+    const Fix plan = plan_fix(file, options);
+    for (const std::string& note : plan.notes) fmt::print("{}\n", note);
+    removed += plan.removed;
+    moved += plan.moved;
+    if (plan.before == plan.after) continue;
+    fmt::print("{}", unified_diff(plan.before, plan.after, file.path));
+    if (arguments.dry_run) continue;
+    if (read_file(file.path) != plan.before) {
+      throw Failure(file.path + ": changed while it was analysed; run fix again");
+    }
+    const std::string backup = write_with_backup(file.path, plan.before, plan.after);
+    fmt::print("{}: the original is {}\n", file.path, backup);
+  }
+  fmt::print("{} waits removed, {} moved{}\n", removed, moved,
+             arguments.dry_run ? " (dry run: nothing written)" : "");
+  return 0;
+}
+
+int verify_all(const Arguments& arguments) {
+  const ScanResult result = scan_paths(arguments.paths, arguments.scan, show_progress);
+  bool good = true;
+  for (const FileScan& file : result.files) {
+    const Verification found = verify(file, arguments.scan);
+    fmt::print("{}", found.text);
+    good = good && found.good;
+  }
+  return good ? 0 : 1;
+}
+
+int restore_all(const Arguments& arguments) {
+  for (const std::string& path : arguments.paths) {
+    fmt::print("{}: restored from {}\n", path, restore(path));
+  }
+  return 0;
 }
 
 int explain_line(const std::string& where, const Arguments& arguments) {
@@ -64,8 +113,9 @@ int explain_line(const std::string& where, const Arguments& arguments) {
 }
 
 int dispatch(int argc, char** argv) {
-  CLI::App program("Finds every blocking GPU wait in host code, says which are needed, mends the rest.",
-                   "cajal-sync");
+  CLI::App program(
+      "Finds every blocking GPU wait in host code, says which are needed, mends the rest.",
+      "cajal-sync");
   program.require_subcommand(1);
   Arguments arguments;
   std::string where;
@@ -76,6 +126,15 @@ int dispatch(int argc, char** argv) {
   scan_command->add_flag("--events", arguments.dump, "print what the front end understood");
   CLI::App* explain_command = program.add_subcommand("explain", "all that is known of one wait");
   explain_command->add_option("PATH:LINE", where, "where the wait stands")->required();
+  CLI::App* fix_command = program.add_subcommand("fix", "remove and move waits, with a backup");
+  fix_command->add_option("PATH", arguments.paths, "files and directories")->required();
+  fix_command->add_flag("--dry-run", arguments.dry_run, "show the edits and write nothing");
+  fix_command->add_option("--only", arguments.only, "only the waits on these lines")
+      ->delimiter(',');
+  CLI::App* verify_command = program.add_subcommand("verify", "analyse mended files again");
+  verify_command->add_option("PATH", arguments.paths, "files and directories")->required();
+  CLI::App* restore_command = program.add_subcommand("restore", "put the originals back");
+  restore_command->add_option("PATH", arguments.paths, "files")->required();
   // What stands behind "--" is for the compiler.
   std::vector<char*> own;
   bool compiler = false;
@@ -97,6 +156,9 @@ int dispatch(int argc, char** argv) {
     return program.exit(error) == 0 ? 0 : kCannot;
   }
   if (explain_command->parsed()) return explain_line(where, arguments);
+  if (fix_command->parsed()) return fix(arguments);
+  if (verify_command->parsed()) return verify_all(arguments);
+  if (restore_command->parsed()) return restore_all(arguments);
   return scan(arguments);
 }
 

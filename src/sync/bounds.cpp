@@ -79,11 +79,11 @@ class Loops {
   }
 
   bool waits(int block, const std::set<int>& removed) const {
-    return std::any_of(
-        graph_.blocks[block].events.begin(), graph_.blocks[block].events.end(), [&](int event) {
-          const FlatEvent& flat = graph_.events[event];
-          return flat.op == Op::wait && !removed.contains(flat.origin->wait);
-        });
+    return std::any_of(graph_.blocks[block].events.begin(), graph_.blocks[block].events.end(),
+                       [&](int event) {
+                         const FlatEvent& flat = graph_.events[event];
+                         return flat.op == Op::wait && !removed.contains(flat.origin->wait);
+                       });
   }
 
   bool submits(int block) const {

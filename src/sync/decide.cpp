@@ -13,8 +13,8 @@
 namespace cajal::sync {
 namespace {
 
-/// Functions from which everything else is reached: those that code out of sight may call, those that
-/// nobody calls, and whatever those do not reach.
+/// Functions from which everything else is reached: those that code out of sight may call, those
+/// that nobody calls, and whatever those do not reach.
 std::vector<int> find_roots(const Program& program) {
   const auto count = program.functions.size();
   std::vector<bool> called(count);
@@ -87,8 +87,7 @@ class Decider {
 
   void learn();
   void choose();
-  bool fails(std::size_t graph, const std::set<int>& removed,
-             const std::map<int, unsigned>& moved);
+  bool fails(std::size_t graph, const std::set<int>& removed, const std::map<int, unsigned>& moved);
   bool fails_anywhere(int wait, const std::set<int>& removed);
   Decision judge(int wait);
   Decision explain_kept(int wait);
@@ -99,8 +98,7 @@ class Decider {
   FlowQuery query(const std::set<int>& removed) const {
     FlowQuery out;
     out.removed = removed;
-    out.blind = blind_;
-    out.earlier_work_conflicts = leaves_work_;
+    out.earlier_work = earlier_work_;
     out.handlers = handlers_;
     return out;
   }
@@ -113,9 +111,8 @@ class Decider {
   std::set<int> placed_;
   std::vector<std::vector<std::size_t>> graphs_of_;  // For each wait.
   std::set<int> unclear_;
-  std::set<int> blind_;
   std::set<int> cut_;
-  bool leaves_work_ = false;
+  bool earlier_work_ = false;  // Some function returns with work in flight, or waits for such work.
   bool handlers_ = false;
   std::set<int> removed_;
 };
@@ -141,15 +138,18 @@ void Decider::learn() {
     before_.push_back(run_flow(graph, {}));
     const FlowResult& result = before_.back();
     unclear_.insert(result.unclear.begin(), result.unclear.end());
-    leaves_work_ = leaves_work_ || !result.left_in_flight.empty();
+    const bool whole = program_.functions[graph.root].name == "main";
+    earlier_work_ = earlier_work_ || (!whole && !result.left_in_flight.empty());
     for (const auto& [wait, sites] : result.ended) {
-      const bool sees = std::any_of(sites.begin(), sites.end(),
-                                    [](int site) { return site > kEarlierWork; });
+      const bool sees =
+          std::any_of(sites.begin(), sites.end(), [](int site) { return site > kEarlierWork; });
       if (sees) seeing.insert(wait);
     }
   }
-  for (std::size_t i = 0; i < program_.waits.size(); ++i) {
-    if (!seeing.contains(static_cast<int>(i))) blind_.insert(static_cast<int>(i));
+  for (const FlowResult& result : before_) {
+    for (const auto& [wait, sites] : result.ended) {
+      earlier_work_ = earlier_work_ || (wait >= 0 && !seeing.contains(wait) && !sites.empty());
+    }
   }
 }
 
@@ -199,8 +199,10 @@ Decision Decider::judge(int wait) {
     return {Verdict::unknown, 0, "it is not clear what this waits for", {}};
   }
   if (removed_.contains(wait)) {
-    return {Verdict::redundant, 0,
-            "on every path a later wait comes before any access that conflicts", {}};
+    return {Verdict::redundant,
+            0,
+            "on every path a later wait comes before any access that conflicts",
+            {}};
   }
   Decision decision = explain_kept(wait);
   if (decision.verdict != Verdict::required) return decision;
@@ -218,8 +220,10 @@ Decision Decider::explain_kept(int wait) {
     const Conflict* worst = worst_conflict(graphs_[at], result, wait);
     if (worst != nullptr) return describe(program_, graphs_[at], *worst);
     if (find_unbounded(graphs_[at], with) >= 0) {
-      growth = {Verdict::required, 0,
-                "bounds the work in flight: without it the loop goes round without a wait", {}};
+      growth = {Verdict::required,
+                0,
+                "bounds the work in flight: without it the loop goes round without a wait",
+                {}};
     }
   }
   return growth.reason.empty() ? Decision{Verdict::unknown, 0, "the analysis did not settle it", {}}
@@ -237,8 +241,9 @@ unsigned Decider::find_later_place(int wait) {
   unsigned best = 0;
   for (const unsigned line : lines) {
     const bool bad =
-        std::any_of(graphs_of_[wait].begin(), graphs_of_[wait].end(),
-                    [&](std::size_t graph) { return fails(graph, removed_, {{wait, line}}); });
+        std::any_of(graphs_of_[wait].begin(), graphs_of_[wait].end(), [&](std::size_t graph) {
+          return fails(graph, removed_, {{wait, line}});
+        });
     if (bad) break;
     best = line;
   }

@@ -35,6 +35,7 @@ class Flattener {
 
   FlatGraph run(int root) {
     graph_.root = root;
+    graph_.starts_program = program_.functions[root].name == "main";
     Frame frame;
     frame.function = root;
     const auto [entry, exit] = place(frame);
@@ -163,8 +164,8 @@ void Flattener::place_leave(const Frame& frame, int block) {
   event.op = Op::leave;
   event.frame = frame.number;
   event.line = program_.functions[frame.function].end_line;
-  event.text = fmt::format("`{}` returns and its variables end",
-                           program_.functions[frame.function].name);
+  event.text =
+      fmt::format("`{}` returns and its variables end", program_.functions[frame.function].name);
   graph_.own.push_back(std::move(event));
   append(graph_.own.back(), frame, block);
 }

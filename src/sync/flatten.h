@@ -18,8 +18,8 @@ struct FlatAccess {
 struct FlatEvent {
   const Event* origin = nullptr;  ///< In the Program; outlives the graph.
   Op op = Op::host;
-  int function = -1;              ///< Whose source the event stands in.
-  int target = -1;                ///< Path ids; -1 for none.
+  int function = -1;  ///< Whose source the event stands in.
+  int target = -1;    ///< Path ids; -1 for none.
   int source = -1;
   std::vector<FlatAccess> accesses;
   int frame = 0;
@@ -37,11 +37,13 @@ struct FlatGraph {
   std::vector<FlatBlock> blocks;
   int entry = 0;
   int exit = 0;
-  bool complete = true;  ///< False when calls were cut off because there were too many.
+  bool starts_program = false;  ///< Nothing ran before it.
+  bool complete = true;         ///< False when calls were cut off because there were too many.
   std::vector<Event> own;  ///< Events that the graph made itself; reserved, so that pointers stay.
 };
 
-/// For each function, whether anything below it concerns a device or memory that a device may touch.
+/// For each function, whether anything below it concerns a device or memory that a device may
+/// touch.
 std::vector<bool> find_silent(const Program& program);
 
 /// Two fields (or a field and a global) that some function makes the same memory.
@@ -52,7 +54,8 @@ struct AliasFact {
 };
 std::vector<AliasFact> find_alias_facts(const Program& program);
 
-/// Inlines calls. Recursion, opaque callees and what goes beyond the size limit become unknown calls.
+/// Inlines calls. Recursion, opaque callees and what goes beyond the size limit become unknown
+/// calls.
 FlatGraph flatten(const Program& program, int root, const std::vector<bool>& silent,
                   const std::vector<AliasFact>& facts);
 

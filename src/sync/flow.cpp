@@ -69,9 +69,6 @@ class Flow {
   void leave(int event, const State& state);
   void check_handlers(int event, const Work& later, const State& state);
 
-  bool earlier_conflicts(int by) const {
-    return query_.earlier_work_conflicts || query_.blind.contains(by);
-  }
   int event_of(const FlatEvent& flat) const {
     return static_cast<int>(&flat - graph_.events.data());
   }
@@ -92,6 +89,7 @@ class Flow {
 State Flow::at_entry() {
   State state;
   state.reached = true;
+  if (graph_.starts_program) return state;
   int next = kEarlierWork;
   std::set<int> seen;
   const auto add = [&](int path) {
@@ -182,7 +180,8 @@ int Flow::object(const State& state, int path) const {
   return at == state.bindings.end() ? first_object(path) : at->second;
 }
 
-/// Waiting for the object may end the work: it is known to on some path, or names alone cannot tell.
+/// Waiting for the object may end the work: it is known to on some path, or names alone cannot
+/// tell.
 bool Flow::may_be_on(const Work& work, int object) {
   if (object == kNoObject || work.maybe.empty()) return true;
   if (work.maybe.contains(object)) return true;
@@ -321,8 +320,8 @@ void Flow::wait(const FlatEvent& flat, State& state, int wait_index, bool here) 
                     (query_.removed.contains(wait_index) || query_.moved.contains(wait_index));
   const auto pending = state.pending.find(target);
   const bool made_here = target >= 0 && pending != state.pending.end();
-  const bool unclear = !whole_device &&
-                       (target == kNoObject || (made_here && pending->second.queue != kNoObject &&
+  const bool unclear =
+      !whole_device && (target == kNoObject || (made_here && pending->second.queue != kNoObject &&
                                                 !pending->second.committed));
   WorkByKey kept;
   bool ended_any = false;
@@ -346,11 +345,13 @@ void Flow::wait(const FlatEvent& flat, State& state, int wait_index, bool here) 
       continue;
     }
     if (key.second >= 0) continue;
-    if (work.unretained) report({Cause::lifetime, key.first, event_of(flat), -1, -1, wait_index, false});
+    if (work.unretained)
+      report({Cause::lifetime, key.first, event_of(flat), -1, -1, wait_index, false});
     add_to(kept, {key.first, wait_index}, work);
   }
   // A local that nothing in view has made holds something that only code out of sight knows.
-  const bool stranger = !whole_device && !ended_any && target < 0 && !graph_.paths.escapes(flat.target);
+  const bool stranger =
+      !whole_device && !ended_any && target < 0 && !graph_.paths.escapes(flat.target);
   if (reporting_ && (unclear || stranger)) result_.unclear.insert(wait_index);
   if (!ended_any || unclear) {
     for (auto& [key, work] : kept) work.maybe_waited = true;
@@ -373,8 +374,8 @@ void Flow::mark(int event, State& state) {
 void Flow::check_handlers(int event, const Work& later, const State& state) {
   for (const auto& [key, work] : state.work) {
     if (key.second < 0) continue;
-    const bool strange = work.wild && query_.handlers &&
-                         (key.first > kEarlierWork || earlier_conflicts(key.second));
+    const bool strange =
+        work.wild && query_.handlers && (key.first > kEarlierWork || query_.earlier_work);
     if (strange) report({Cause::handler, key.first, event, -1, -1, key.second, false});
     for (const int encode : work.encodes) {
       for (const FlatAccess& mine : graph_.events[encode].accesses) {
@@ -407,8 +408,8 @@ void Flow::host(int event, State& state) {
     if (key.second < 0 && !suspicious) continue;
     const bool earlier = key.first <= kEarlierWork;
     for (const FlatAccess& access : flat.accesses) {
-      const bool out_of_sight = work.wild && graph_.paths.escapes(access.path) &&
-                                (!earlier || earlier_conflicts(key.second));
+      const bool out_of_sight =
+          work.wild && graph_.paths.escapes(access.path) && (!earlier || query_.earlier_work);
       if (out_of_sight) {
         report({Cause::access, key.first, event, access.path, -1, key.second, false});
       }
@@ -419,8 +420,8 @@ void Flow::host(int event, State& state) {
       for (const int encode : work.encodes) {
         for (const FlatAccess& other : graph_.events[encode].accesses) {
           if ((access.write || other.write) && graph_.paths.overlap(access.path, other.path)) {
-            report({Cause::access, key.first, event, access.path, encode, key.second,
-                    work.partial});
+            report(
+                {Cause::access, key.first, event, access.path, encode, key.second, work.partial});
           }
         }
       }
@@ -436,8 +437,7 @@ void Flow::unknown(int event, State& state) {
     for (const FlatAccess& handed : flat.accesses) {
       handed_out = handed_out || graph_.paths.escapes(handed.path);
     }
-    bool reaches = handed_out && work.wild &&
-                   (key.first > kEarlierWork || earlier_conflicts(key.second));
+    bool reaches = handed_out && work.wild && (key.first > kEarlierWork || query_.earlier_work);
     for (const int encode : work.encodes) {
       for (const FlatAccess& other : graph_.events[encode].accesses) {
         reaches = reaches || (all && graph_.paths.escapes(other.path));
@@ -476,7 +476,10 @@ void Flow::leave(int event, const State& state) {
 void Flow::at_exit(const State& state) {
   for (const auto& [key, work] : state.work) {
     if (key.first > kEarlierWork) result_.left_in_flight.insert(key.first);
-    if (key.second >= 0) report({Cause::exit, key.first, -1, -1, -1, key.second, false});
+    const bool counts = key.first > kEarlierWork || query_.earlier_work;
+    if (key.second >= 0 && counts) {
+      report({Cause::exit, key.first, -1, -1, -1, key.second, false});
+    }
   }
 }
 

@@ -29,17 +29,16 @@ struct Conflict {
   int event = -1;   ///< Flat event where it goes wrong; -1 for the exit.
   int path = -1;    ///< What is touched.
   int encode = -1;  ///< Flat event that gave the device that access.
-  int by = -1;      ///< The removed wait that let the work through; -1 when none did: a missing wait.
+  int by = -1;  ///< The removed wait that let the work through; -1 when none did: a missing wait.
   bool partial = false;  ///< Some path waits for it.
 };
 
 /// What is asked of one run.
 struct FlowQuery {
-  std::set<int> removed;             ///< Waits (Program::waits) taken away.
-  std::map<int, unsigned> moved;     ///< Waits moved to the mark on that line.
-  std::set<int> blind;               ///< Waits that are known to end no work in view.
-  bool handlers = true;              ///< Some completion handler touches memory.
-  bool earlier_work_conflicts = false;  ///< Work from before entry may use any memory in sight.
+  std::set<int> removed;          ///< Waits (Program::waits) taken away.
+  std::map<int, unsigned> moved;  ///< Waits moved to the mark on that line.
+  bool handlers = true;           ///< Some completion handler touches memory.
+  bool earlier_work = false;      ///< Work from before entry may be in flight and use any memory.
 };
 
 struct FlowResult {
@@ -51,8 +50,8 @@ struct FlowResult {
 
 FlowResult run_flow(FlatGraph& graph, const FlowQuery& query);
 
-/// A loop that submits and waits must keep a wait on every way round. Returns one of `removed` whose
-/// loss breaks that, or -1.
+/// A loop that submits and waits must keep a wait on every way round. Returns one of `removed`
+/// whose loss breaks that, or -1.
 int find_unbounded(const FlatGraph& graph, const std::set<int>& removed);
 
 }  // namespace cajal::sync

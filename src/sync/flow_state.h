@@ -51,9 +51,9 @@ struct Pending {
 
 /// Submissions of one site that may be in flight.
 struct Work {
-  IntSet tokens;   ///< Waiting for any of these ends it, on every path.
-  IntSet maybe;    ///< Waiting for any of these may end it; holds all of `tokens`.
-  IntSet encodes;  ///< Flat events that gave it its accesses.
+  IntSet tokens;              ///< Waiting for any of these ends it, on every path.
+  IntSet maybe;               ///< Waiting for any of these may end it; holds all of `tokens`.
+  IntSet encodes;             ///< Flat events that gave it its accesses.
   bool wild = false;          ///< Parts of it were recorded out of sight.
   bool maybe_waited = false;  ///< Something that cannot be seen may have ended it.
   bool partial = false;       ///< Some path has ended it.
@@ -65,7 +65,8 @@ struct Work {
 
 struct State {
   bool reached = false;
-  std::map<int, int> bindings;  ///< Path id to object; a path that is absent names its first object.
+  std::map<int, int>
+      bindings;  ///< Path id to object; a path that is absent names its first object.
   std::map<int, Pending> pending;
   std::map<std::pair<int, int>, Work> work;  ///< (site, removed wait that let it through or -1).
   IntSet ended;                              ///< Sites that some path has waited for.

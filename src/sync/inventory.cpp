@@ -7,10 +7,10 @@ namespace cajal::sync {
 namespace {
 
 constexpr std::array<std::string_view, 12> kWaits = {
-    "waitUntilCompleted",     "waitUntilScheduled",   "cudaDeviceSynchronize",
-    "cudaStreamSynchronize",  "cudaEventSynchronize", "cudaThreadSynchronize",
-    "hipDeviceSynchronize",   "hipStreamSynchronize", "hipEventSynchronize",
-    "cuCtxSynchronize",       "cuStreamSynchronize",  "cuEventSynchronize"};
+    "waitUntilCompleted",    "waitUntilScheduled",   "cudaDeviceSynchronize",
+    "cudaStreamSynchronize", "cudaEventSynchronize", "cudaThreadSynchronize",
+    "hipDeviceSynchronize",  "hipStreamSynchronize", "hipEventSynchronize",
+    "cuCtxSynchronize",      "cuStreamSynchronize",  "cuEventSynchronize"};
 
 bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
@@ -47,7 +47,7 @@ class Lexer {
   unsigned line_ = 1;
   bool line_start_ = true;
   bool in_macro_ = false;
-  int dead_depth_ = 0;   // How many #if deep since a dead branch began; 0 for live code.
+  int dead_depth_ = 0;  // How many #if deep since a dead branch began; 0 for live code.
   std::vector<SeenWait> found_;
 };
 
@@ -121,8 +121,9 @@ void Lexer::step() {
   if (c == '/' && peek(1) == '/') return skip_line_comment();
   if (c == '/' && peek(1) == '*') return skip_block_comment();
   if (c == '\n') {
-    const bool continued = at_ > 0 && (text_[at_ - 1] == '\\' ||
-                                       (at_ > 1 && text_[at_ - 1] == '\r' && text_[at_ - 2] == '\\'));
+    const bool continued =
+        at_ > 0 &&
+        (text_[at_ - 1] == '\\' || (at_ > 1 && text_[at_ - 1] == '\r' && text_[at_ - 2] == '\\'));
     if (!continued) in_macro_ = false;
     return advance();
   }

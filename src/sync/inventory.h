@@ -1,5 +1,5 @@
-// The second inventory of waits: a lexer that knows comments, strings and dead preprocessor code. What
-// it sees and the parser does not is listed and never rewritten.
+// The second inventory of waits: a lexer that knows comments, strings and dead preprocessor code.
+// What it sees and the parser does not is listed and never rewritten.
 #pragma once
 
 #include <string>

@@ -8,8 +8,9 @@
 namespace cajal::sync {
 namespace {
 
-constexpr std::array kOpNames = {"make",   "copy", "encode", "commit", "submit", "record", "order",
-                                 "wait",   "status", "host", "alias",  "call",   "unknown", "leave", "mark"};
+constexpr std::array kOpNames = {"make",   "copy",  "encode",  "commit", "submit",
+                                 "record", "order", "wait",    "status", "host",
+                                 "alias",  "call",  "unknown", "leave",  "mark"};
 
 std::string root_text(const Path& path) {
   switch (path.root) {

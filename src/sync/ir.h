@@ -1,4 +1,5 @@
-// What a host program does to a device, free of any API and of Clang: functions as graphs of events.
+// What a host program does to a device, free of any API and of Clang: functions as graphs of
+// events.
 #pragma once
 
 #include <string>
@@ -17,8 +18,8 @@ enum class Root {
   foreign,  ///< Something that came from code out of sight.
 };
 
-/// A buffer, host array, command buffer, queue or event, named as the program names it. Memory behind
-/// a pointer carries the pointer's name.
+/// A buffer, host array, command buffer, queue or event, named as the program names it. Memory
+/// behind a pointer carries the pointer's name.
 struct Path {
   Root root = Root::foreign;
   int index = -1;                   ///< Of a parameter.
@@ -65,11 +66,11 @@ enum class Op {
 
 /// Properties of an event that change what it means.
 struct Traits {
-  bool blocking = false;    ///< On a stream that synchronises with the legacy default stream.
-  bool legacy = false;      ///< On the legacy default stream.
-  bool unretained = false;  ///< A command buffer that does not keep its buffers alive.
-  bool touches_all = false; ///< Unknown code that may reach everything that is not local.
-  bool managed = false;     ///< Host access to managed memory.
+  bool blocking = false;     ///< On a stream that synchronises with the legacy default stream.
+  bool legacy = false;       ///< On the legacy default stream.
+  bool unretained = false;   ///< A command buffer that does not keep its buffers alive.
+  bool touches_all = false;  ///< Unknown code that may reach everything that is not local.
+  bool managed = false;      ///< Host access to managed memory.
 };
 
 struct Event {
@@ -80,7 +81,7 @@ struct Event {
   std::vector<Access> accesses;
   int callee = -1;
   std::vector<Path> arguments;
-  int wait = -1;     ///< Index in Program::waits; -1 for a wait inside another call (a blocking copy).
+  int wait = -1;  ///< Index in Program::waits; -1 for a wait inside another call (a blocking copy).
   std::string text;  ///< What happens there, for the reader: "reads `loss` through `contents`".
   int frame = 0;
   Traits traits;
@@ -96,13 +97,13 @@ struct Function {
   int file = 0;
   unsigned line = 0;
   unsigned end_line = 0;
-  bool external = true;   ///< Code out of sight may call it.
+  bool external = true;  ///< Code out of sight may call it.
   int parameters = 0;
   std::vector<Block> blocks;
   int entry = 0;
-  int exit = 0;           ///< A block without events.
-  bool block = false;     ///< A lambda or block: it runs where it is called, not from outside.
-  std::string opaque;     ///< Why it cannot be followed: a parse error inside, for one.
+  int exit = 0;        ///< A block without events.
+  bool block = false;  ///< A lambda or block: it runs where it is called, not from outside.
+  std::string opaque;  ///< Why it cannot be followed: a parse error inside, for one.
 };
 
 /// How the source itself settles a wait.

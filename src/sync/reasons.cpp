@@ -114,8 +114,9 @@ Decision describe(const Program& program, const FlatGraph& graph, const Conflict
     case Cause::lifetime:
       out.verdict = Verdict::unknown;
       what = "waits for a command buffer that does not retain its buffers";
-      out.reason = "the command buffer does not retain its buffers: one released too early would be "
-                   "a use after free";
+      out.reason =
+          "the command buffer does not retain its buffers: one released too early would be "
+          "a use after free";
       break;
     default:
       out.verdict = Verdict::unknown;
@@ -130,8 +131,7 @@ Decision describe(const Program& program, const FlatGraph& graph, const Conflict
   return out;
 }
 
-Missing describe_missing(const Program& program, const FlatGraph& graph,
-                         const Conflict& conflict) {
+Missing describe_missing(const Program& program, const FlatGraph& graph, const Conflict& conflict) {
   const FlatEvent& event = graph.events[conflict.event];
   Missing out;
   out.file = file_of(program, graph, conflict.event);
@@ -139,9 +139,9 @@ Missing describe_missing(const Program& program, const FlatGraph& graph,
   out.function = program.functions[event.function].name;
   out.access = access_text(graph, conflict);
   out.submitted_at = line_of(graph, conflict.site);
-  out.reason = fmt::format("host {} while the work submitted at {} may still use it, and {}",
-                           out.access, out.submitted_at,
-                           conflict.partial ? "not every path waits" : "nothing waits");
+  out.reason =
+      fmt::format("host {} while the work submitted at {} may still use it, and {}", out.access,
+                  out.submitted_at, conflict.partial ? "not every path waits" : "nothing waits");
   return out;
 }
 

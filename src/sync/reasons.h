@@ -6,8 +6,8 @@
 
 namespace cajal::sync {
 
-/// The conflict that explains best why the wait stays: what the host touches before what is unclear,
-/// the nearest line first. Null when there is none.
+/// The conflict that explains best why the wait stays: what the host touches before what is
+/// unclear, the nearest line first. Null when there is none.
 const Conflict* worst_conflict(const FlatGraph& graph, const FlowResult& result, int wait);
 
 Decision describe(const Program& program, const FlatGraph& graph, const Conflict& conflict);

@@ -42,9 +42,9 @@ void add_file(const FileScan& scan, std::string& out) {
                        shortened(site.call), verdict_text(decision), decision.reason);
   }
   for (const SeenWait& seen : scan.hidden) {
-    out += fmt::format("  {:>6}  {:<20} {:<44}  left alone: {}\n", seen.line, "", seen.call,
-                       seen.place == Place::dead ? "in dead preprocessor code"
-                                                 : "in the definition of a macro");
+    out += fmt::format(
+        "  {:>6}  {:<20} {:<44}  left alone: {}\n", seen.line, "", seen.call,
+        seen.place == Place::dead ? "in dead preprocessor code" : "in the definition of a macro");
   }
   int shown = 0;
   for (const auto& [line, why] : scan.unit.unparsed) {

@@ -67,8 +67,9 @@ constexpr Rule kRules[] = {
 };
 
 Json location(const std::string& path, unsigned line) {
-  return {{"physicalLocation",
-           {{"artifactLocation", {{"uri", path}}}, {"region", {{"startLine", std::max(1U, line)}}}}}};
+  return {
+      {"physicalLocation",
+       {{"artifactLocation", {{"uri", path}}}, {"region", {{"startLine", std::max(1U, line)}}}}}};
 }
 
 Json finding(std::size_t rule, const std::string& path, unsigned line, const std::string& text) {
@@ -86,11 +87,11 @@ std::string to_json(const ScanResult& result) {
   out["files"] = Json::array();
   for (const FileScan& scan : result.files) out["files"].push_back(file_json(scan));
   const Summary sum = summarise(result);
-  out["summary"] = {{"files", sum.files},           {"passed_over", result.passed_over},
-                    {"waits", sum.waits},           {"waits_after", sum.after()},
-                    {"required", sum.required},     {"deferrable", sum.deferrable},
-                    {"redundant", sum.redundant},   {"unknown", sum.unknown},
-                    {"contract", sum.contract},     {"timing", sum.timing},
+  out["summary"] = {{"files", sum.files},         {"passed_over", result.passed_over},
+                    {"waits", sum.waits},         {"waits_after", sum.after()},
+                    {"required", sum.required},   {"deferrable", sum.deferrable},
+                    {"redundant", sum.redundant}, {"unknown", sum.unknown},
+                    {"contract", sum.contract},   {"timing", sum.timing},
                     {"missing", sum.missing}};
   return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

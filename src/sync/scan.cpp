@@ -38,8 +38,8 @@ std::vector<std::string> flags_for(const std::string& path, const ScanOptions& o
       words.assign(std::istream_iterator<std::string>(command), {});
     }
     for (std::size_t i = 1; i < words.size(); ++i) {
-      const bool pair = words[i] == "-I" || words[i] == "-isystem" || words[i] == "-D" ||
-                        words[i] == "-include";
+      const bool pair =
+          words[i] == "-I" || words[i] == "-isystem" || words[i] == "-D" || words[i] == "-include";
       const bool one = words[i].starts_with("-I") || words[i].starts_with("-D") ||
                        words[i].starts_with("-std=") || words[i].starts_with("-fno-objc");
       if (pair && i + 1 < words.size()) {

@@ -12,7 +12,7 @@ namespace cajal::sync {
 
 /// Where the text of a wait stands, for the rewriter.
 struct WaitText {
-  unsigned begin = 0;            ///< Bytes of the call: [begin, end).
+  unsigned begin = 0;  ///< Bytes of the call: [begin, end).
   unsigned end = 0;
   unsigned statement_begin = 0;  ///< Of the whole statement when the call is nothing but that, with
   unsigned statement_end = 0;    ///< its semicolon; 0, 0 otherwise.
@@ -21,7 +21,7 @@ struct WaitText {
 
 struct CommitText {
   unsigned line = 0;
-  unsigned begin = 0;  ///< Of the statement.
+  unsigned begin = 0;   ///< Of the statement.
   std::string command;  ///< The command buffer as written.
   std::string function;
   bool objc = false;
@@ -33,8 +33,8 @@ struct UnitResult {
   std::vector<WaitText> wait_texts;  ///< Beside Program::waits.
   std::vector<CommitText> commits;
   std::vector<std::pair<unsigned, std::string>> unparsed;  ///< Lines that the parser refused.
-  std::set<unsigned> seen_waits;  ///< Lines on which the tree has a wait.
-  bool broken = false;            ///< Parsing gave nothing at all.
+  std::set<unsigned> seen_waits;                           ///< Lines on which the tree has a wait.
+  bool broken = false;                                     ///< Parsing gave nothing at all.
 };
 
 enum class Language { none, objc, objcxx, cxx, cuda, hip };

@@ -72,7 +72,8 @@ Path Generator::buffer() {
     return path;
   }
   if (kind < 8) {
-    return named(Root::global, "list").field(chance(50) ? "[*]" : "[" + std::to_string(choose(2)) + "]");
+    return named(Root::global, "list")
+        .field(chance(50) ? "[*]" : "[" + std::to_string(choose(2)) + "]");
   }
   Path path = named(Root::local, "b" + std::to_string(choose(3)));
   path.dies = path.name == "b2";
@@ -89,7 +90,8 @@ void Generator::submission() {
   }
   const auto accesses = [&](Event& event) {
     const auto count = 1 + choose(2);
-    for (std::size_t i = 0; i < count; ++i) event.accesses.push_back({buffer(), chance(50), chance(10)});
+    for (std::size_t i = 0; i < count; ++i)
+      event.accesses.push_back({buffer(), chance(50), chance(10)});
   };
   if (direct) {
     Event& event = add(Op::submit);
@@ -105,7 +107,8 @@ void Generator::submission() {
     copy.target = named(Root::global, "last");
     copy.source = target;
   }
-  // Committing twice is an error of the program, so a buffer is made, filled and committed in a row.
+  // Committing twice is an error of the program, so a buffer is made, filled and committed in a
+  // row.
   if (chance(20)) host();
   if (chance(20)) {
     Event& more = add(Op::encode);
@@ -128,10 +131,14 @@ void Generator::wait() {
   }
   Event& event = add(Op::wait);
   const auto kind = choose(10);
-  if (kind < 5) event.target = command();
-  else if (kind < 7) event.target = queue();
-  else if (kind < 8) event.target = marker();
-  else if (kind < 9) event.target = named(Root::global, "last");
+  if (kind < 5)
+    event.target = command();
+  else if (kind < 7)
+    event.target = queue();
+  else if (kind < 8)
+    event.target = marker();
+  else if (kind < 9)
+    event.target = named(Root::global, "last");
   const int wait = static_cast<int>(program_.waits.size());
   event.wait = wait;
   WaitSite site;
@@ -243,8 +250,7 @@ Program without_waits(const Program& program, const std::vector<int>& removed,
         const bool gone = std::find(removed.begin(), removed.end(), event.wait) != removed.end();
         if (event.op == Op::wait && (gone || to != moved.end())) continue;
         events.push_back(event);
-        const bool here =
-            event.op == Op::mark && to != moved.end() && to->second == event.line;
+        const bool here = event.op == Op::mark && to != moved.end() && to->second == event.line;
         if (here) events.push_back(waits[event.wait]);
       }
       block.events = std::move(events);

@@ -1,5 +1,7 @@
-// Random programs: whatever is called redundant or deferrable goes, and the simulated device sees no
-// access to memory in flight that it did not see before.
+// Random programs: whatever is called redundant or deferrable goes, and the simulated device sees
+// no access to memory in flight that it did not see before.
+#include "sync/random_program.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,7 +11,6 @@
 #include <string>
 
 #include "sync/decide.h"
-#include "sync/random_program.h"
 #include "sync/simulator.h"
 
 namespace cajal::sync::testing {

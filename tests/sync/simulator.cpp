@@ -7,8 +7,8 @@ namespace cajal::sync::testing {
 namespace {
 
 struct Object {
-  int queue = -1;   // Of a command buffer; of an event, the queue where it was recorded.
-  int upto = -1;    // Items of that queue that waiting for the object ends.
+  int queue = -1;  // Of a command buffer; of an event, the queue where it was recorded.
+  int upto = -1;   // Items of that queue that waiting for the object ends.
   bool is_queue = false;
 };
 
@@ -194,8 +194,7 @@ void Simulator::launch(int at, std::vector<Touch> touches) {
       if (item.done) continue;
       for (const Touch& earlier : item.touches) {
         for (const Touch& later : touches) {
-          if (earlier.handler && earlier.memory == later.memory &&
-              (earlier.write || later.write)) {
+          if (earlier.handler && earlier.memory == later.memory && (earlier.write || later.write)) {
             races_.insert({step_, item.work, "handler"});
           }
         }
@@ -226,8 +225,8 @@ void Simulator::call(const Event& event, const Frame& frame, int depth) {
   inner.function = &program_.functions[event.callee];
   inner.number = ++frames_;
   for (const Path& argument : event.arguments) inner.params.push_back(address(argument, frame));
-  inner.result = event.target.empty() ? "ret" + std::to_string(inner.number)
-                                      : address(event.target, frame);
+  inner.result =
+      event.target.empty() ? "ret" + std::to_string(inner.number) : address(event.target, frame);
   if (!event.source.empty()) inner.self = address(event.source, frame);
   execute(inner, depth + 1);
   if (over()) return;

@@ -1,5 +1,6 @@
-// A simulated device that is as slow as it may be: runs a program of events step by step, with queues
-// that finish work only when the host waits for it, and notes every access to memory in flight.
+// A simulated device that is as slow as it may be: runs a program of events step by step, with
+// queues that finish work only when the host waits for it, and notes every access to memory in
+// flight.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +18,15 @@ namespace cajal::sync::testing {
 
 /// A host access, or the caller's look at everything, that met work in flight.
 struct Race {
-  int step = 0;      ///< When, counted in events that both programs have.
-  int work = 0;      ///< Which submission of the run.
+  int step = 0;  ///< When, counted in events that both programs have.
+  int work = 0;  ///< Which submission of the run.
   std::string what;
   auto operator<=>(const Race&) const = default;
 };
 
 struct RunOptions {
   std::uint64_t seed = 0;
-  int calls = 4;          ///< Calls of external functions by the simulated outside.
+  int calls = 4;  ///< Calls of external functions by the simulated outside.
   int most_steps = 400;
 };
 

@@ -9,6 +9,13 @@
 namespace cajal::sync::frontend {
 namespace {
 
+/// A pointer's own storage, beside the memory that carries its name.
+Path slot_of(Path path) {
+  (path.fields.empty() ? path.name : path.fields.back()) += "&";
+  path.handle = false;
+  return path;
+}
+
 bool copies_as_value(clang::QualType type) {
   return !is_reference_like(type) && !type->isReferenceType();
 }
@@ -42,8 +49,9 @@ bool Lowering::matters(const clang::Expr* lvalue) const {
 
 void Lowering::access(const clang::Expr* lvalue, bool is_write, bool is_read) {
   if (lvalue == nullptr || !matters(lvalue)) return;
-  const Path touched = path(lvalue);
+  Path touched = path(lvalue);
   if (touched.empty()) return;
+  if (is_reference_like(bare(lvalue)->getType())) touched = slot_of(touched);
   Event& event = emit(Op::host, lvalue->getExprLoc());
   const clang::ValueDecl* named = named_by(lvalue);
   event.traits.managed = named != nullptr && unit_.managed.contains(named);
@@ -86,7 +94,8 @@ void Lowering::declare(const clang::DeclStmt* statement) {
     const clang::QualType type = variable->getType();
     const Path target = paths_.of(variable);
     const clang::Expr* init = bare(variable->getInit());
-    if (init == nullptr || llvm::isa<clang::LambdaExpr>(init) || llvm::isa<clang::BlockExpr>(init)) {
+    if (init == nullptr || llvm::isa<clang::LambdaExpr>(init) ||
+        llvm::isa<clang::BlockExpr>(init)) {
       continue;
     }
     const bool copied_record = copies_as_value(type) && type->isRecordType();

@@ -21,15 +21,32 @@ bool is_one_of(std::string_view name, const std::array<std::string_view, N>& nam
   return false;
 }
 
-constexpr std::array<std::string_view, 13> kClocks = {
-    "now", "CFAbsoluteTimeGetCurrent", "CACurrentMediaTime", "mach_absolute_time", "clock_gettime",
-    "gettimeofday", "clock", "timeIntervalSinceDate", "timeIntervalSinceNow", "omp_get_wtime",
-    "mach_continuous_time", "clock_gettime_nsec_np", "date"};
+constexpr std::array<std::string_view, 13> kClocks = {"now",
+                                                      "CFAbsoluteTimeGetCurrent",
+                                                      "CACurrentMediaTime",
+                                                      "mach_absolute_time",
+                                                      "clock_gettime",
+                                                      "gettimeofday",
+                                                      "clock",
+                                                      "timeIntervalSinceDate",
+                                                      "timeIntervalSinceNow",
+                                                      "omp_get_wtime",
+                                                      "mach_continuous_time",
+                                                      "clock_gettime_nsec_np",
+                                                      "date"};
 /// These keep what they are given and run it at another time or on another thread.
-constexpr std::array<std::string_view, 12> kRunLater = {
-    "dispatch_async", "dispatch_after", "dispatch_group_async", "dispatch_barrier_async",
-    "dispatch_group_notify", "thread", "jthread", "async", "pthread_create", "atexit",
-    "dispatch_apply", "enumerateObjectsUsingBlock"};
+constexpr std::array<std::string_view, 12> kRunLater = {"dispatch_async",
+                                                        "dispatch_after",
+                                                        "dispatch_group_async",
+                                                        "dispatch_barrier_async",
+                                                        "dispatch_group_notify",
+                                                        "thread",
+                                                        "jthread",
+                                                        "async",
+                                                        "pthread_create",
+                                                        "atexit",
+                                                        "dispatch_apply",
+                                                        "enumerateObjectsUsingBlock"};
 constexpr std::array<std::string_view, 3> kRunHere = {"dispatch_sync", "dispatch_barrier_sync",
                                                       "dispatch_once"};
 
@@ -114,7 +131,8 @@ int Lowering::find_function(const clang::Expr* call) const {
   auto known = unit_.functions.find(target->getCanonicalDecl());
   if (known == unit_.functions.end()) {
     const auto* function = llvm::dyn_cast<clang::FunctionDecl>(target);
-    const auto* pattern = function != nullptr ? function->getTemplateInstantiationPattern() : nullptr;
+    const auto* pattern =
+        function != nullptr ? function->getTemplateInstantiationPattern() : nullptr;
     if (pattern == nullptr) return -1;
     known = unit_.functions.find(pattern->getCanonicalDecl());
   }
@@ -169,7 +187,8 @@ void Lowering::call_system(const clang::Expr* call,
   for (const clang::Expr* argument : arguments) {
     const clang::Expr* plain = argument->IgnoreParenImpCasts();
     const clang::QualType type = argument->getType();
-    const bool pointer = type->isPointerType() || is_container(type) || is_container(plain->getType()) ||
+    const bool pointer = type->isPointerType() || is_container(type) ||
+                         is_container(plain->getType()) ||
                          (is_reference_like(plain->getType()) && !is_handle(plain->getType()));
     if (!pointer) continue;
     const Path handed = path(argument);
@@ -278,7 +297,8 @@ void Lowering::call(const clang::Expr* call) {
     if (unit_.in_system(method->getLocation())) return call_system(call, arguments);
     if (method->isPropertyAccessor() && !method->hasBody()) {
       // A setter that the compiler writes.
-      if (arguments.size() == 1 && name.starts_with("set") && name.size() > 3 && receiver != nullptr) {
+      if (arguments.size() == 1 && name.starts_with("set") && name.size() > 3 &&
+          receiver != nullptr) {
         std::string field = name.substr(3);
         field[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(field[0])));
         Path target = path(receiver).field(field);
@@ -295,10 +315,10 @@ void Lowering::call(const clang::Expr* call) {
     // Methods of containers work on their own memory.
     if (receiver != nullptr && is_container(receiver->getType())) {
       const auto* method = llvm::dyn_cast<clang::CXXMethodDecl>(function);
-      const bool changes = method != nullptr && !method->isConst() &&
-                           (name == "push_back" || name == "resize" || name == "assign" ||
-                            name == "clear" || name == "insert" || name == "fill" ||
-                            name == "emplace_back" || name == "swap");
+      const bool changes =
+          method != nullptr && !method->isConst() &&
+          (name == "push_back" || name == "resize" || name == "assign" || name == "clear" ||
+           name == "insert" || name == "fill" || name == "emplace_back" || name == "swap");
       if (changes) {
         for (const clang::Expr* argument : arguments) {
           if (!is_reference_like(argument->getType()) && !is_handle(argument->getType())) continue;

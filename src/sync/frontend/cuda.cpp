@@ -16,17 +16,17 @@ enum class Role {
   wait_stream,
   wait_device,
   wait_event,
-  copy,            // Blocking, by kind.
+  copy,  // Blocking, by kind.
   copy_async,
   fill,
   fill_async,
   to_symbol,
   record,
   order,
-  make,            // Writes a stream or event through its first argument.
-  fresh,           // Writes a pointer through its first argument.
+  make,   // Writes a stream or event through its first argument.
+  fresh,  // Writes a pointer through its first argument.
   managed,
-  alias_pointer,   // cudaHostGetDevicePointer(&device, host, flags)
+  alias_pointer,  // cudaHostGetDevicePointer(&device, host, flags)
   release,
   release_host,
   elapsed,
@@ -39,7 +39,7 @@ enum class Role {
 
 struct Entry {
   Role role = Role::none;
-  int stream = -1;       // Position of the stream argument.
+  int stream = -1;  // Position of the stream argument.
   int destination = 0;
   int source = 1;
   int kind = 3;
@@ -102,8 +102,8 @@ const std::map<std::string_view, Entry>& table() {
 /// Libraries that put work on a stream that they were given before.
 bool is_device_library(std::string_view name) {
   constexpr std::array<std::string_view, 11> kPrefixes = {
-      "cublas", "cudnn", "cufft", "curand", "nccl", "hipblas", "rocblas", "cusparse", "cusolver",
-      "miopen", "hipfft"};
+      "cublas",  "cudnn",    "cufft",    "curand", "nccl",  "hipblas",
+      "rocblas", "cusparse", "cusolver", "miopen", "hipfft"};
   for (const std::string_view prefix : kPrefixes) {
     if (name.starts_with(prefix)) return true;
   }
@@ -114,7 +114,9 @@ std::string_view behind_prefix(std::string_view name) {
   for (const std::string_view prefix : {"cuda", "hip"}) {
     if (name.starts_with(prefix)) return name.substr(prefix.size());
   }
-  return name == "cuCtxSynchronize" ? "CtxSynchronize" : name == "cuStreamSynchronize" ? "StreamSynchronize" : "";
+  return name == "cuCtxSynchronize"      ? "CtxSynchronize"
+         : name == "cuStreamSynchronize" ? "StreamSynchronize"
+                                         : "";
 }
 
 Path default_stream() {
@@ -243,7 +245,9 @@ bool Lowering::call_cuda(const clang::CallExpr* call, const std::string& name) {
   }
   const Entry& entry = found->second;
   const auto at = call->getExprLoc();
-  const auto argument = [&](unsigned i) { return i < call->getNumArgs() ? call->getArg(i) : nullptr; };
+  const auto argument = [&](unsigned i) {
+    return i < call->getNumArgs() ? call->getArg(i) : nullptr;
+  };
   Traits traits;
   switch (entry.role) {
     case Role::wait_stream: {
@@ -306,7 +310,8 @@ bool Lowering::call_cuda(const clang::CallExpr* call, const std::string& name) {
       const Path target = path(argument(0));
       Event& event = emit(Op::unknown, at);
       if (!target.empty()) event.accesses.push_back({target, true, false});
-      event.text = fmt::format("frees `{}`, which may wait for the device or not", to_string(target));
+      event.text =
+          fmt::format("frees `{}`, which may wait for the device or not", to_string(target));
       break;
     }
     case Role::release_host: {
@@ -337,7 +342,8 @@ bool Lowering::call_cuda(const clang::CallExpr* call, const std::string& name) {
       const unsigned data = entry.role == Role::launch ? 3U : 2U;
       if (entry.role != Role::graph && argument(data) != nullptr) {
         const Path handed = paths_.of(argument(data));
-        if (!handed.empty()) event.accesses.push_back({handed, true, entry.role == Role::host_function});
+        if (!handed.empty())
+          event.accesses.push_back({handed, true, entry.role == Role::host_function});
       }
       break;
     }

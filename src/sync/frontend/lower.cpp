@@ -110,8 +110,8 @@ void Lowering::run() {
   options.AddInitializers = true;
   options.AddEHEdges = true;
   options.PruneTriviallyFalseEdges = true;
-  const auto cfg = clang::CFG::buildCFG(declaration_, const_cast<clang::Stmt*>(body_),
-                                        &unit_.context, options);
+  const auto cfg =
+      clang::CFG::buildCFG(declaration_, const_cast<clang::Stmt*>(body_), &unit_.context, options);
   if (cfg == nullptr) {
     function().opaque = "its control flow is not understood";
     function().blocks.resize(1);
@@ -210,7 +210,8 @@ void Lowering::statement(const clang::Stmt* statement) {
     access(gone->getArgument(), true, false);
   } else if (const auto* made = llvm::dyn_cast<clang::CXXConstructExpr>(statement)) {
     construct(made);
-  } else if (llvm::isa<clang::CallExpr>(statement) || llvm::isa<clang::ObjCMessageExpr>(statement)) {
+  } else if (llvm::isa<clang::CallExpr>(statement) ||
+             llvm::isa<clang::ObjCMessageExpr>(statement)) {
     call(llvm::cast<clang::Expr>(statement));
   }
 }
@@ -238,8 +239,8 @@ int Lowering::add_wait(const clang::Expr* call, const Path& target, Settled sett
   if (!in_body && unit_.in_main(at)) {
     where.writable = true;
     where.begin = offset(call->getBeginLoc());
-    where.end = offset(clang::Lexer::getLocForEndOfToken(
-        sources.getFileLoc(call->getEndLoc()), 0, sources, unit_.context.getLangOpts()));
+    where.end = offset(clang::Lexer::getLocForEndOfToken(sources.getFileLoc(call->getEndLoc()), 0,
+                                                         sources, unit_.context.getLangOpts()));
   }
   for (const clang::CompoundStmt* compound : compounds_of(body_)) {
     for (const clang::Stmt* child : compound->body()) {

@@ -22,11 +22,11 @@ bool is_one_of(std::string_view name, const std::array<std::string_view, N>& nam
 constexpr std::array<std::string_view, 3> kMakeCommand = {
     "commandBuffer", "commandBufferWithUnretainedReferences", "commandBufferWithDescriptor"};
 constexpr std::array<std::string_view, 8> kOutcome = {
-    "status", "error", "GPUStartTime", "GPUEndTime", "kernelStartTime", "kernelEndTime", "logs",
-    "errorOptions"};
+    "status",          "error",         "GPUStartTime", "GPUEndTime",
+    "kernelStartTime", "kernelEndTime", "logs",         "errorOptions"};
 constexpr std::array<std::string_view, 10> kNoEffect = {
-    "enqueue",        "setLabel",       "label",          "pushDebugGroup", "popDebugGroup",
-    "presentDrawable", "retain",        "release",        "autorelease",    "device"};
+    "enqueue",         "setLabel", "label",   "pushDebugGroup", "popDebugGroup",
+    "presentDrawable", "retain",   "release", "autorelease",    "device"};
 constexpr std::array<std::string_view, 5> kReadsMemory = {"getBytes", "length", "gpuAddress",
                                                           "storageMode", "didModifyRange"};
 
@@ -54,8 +54,8 @@ bool Lowering::call_metal(const clang::Expr* call, const std::string& name,
     event.traits.unretained = name != "commandBuffer" || !arguments.empty();
     return true;
   }
-  const bool wait_like = name == "waitUntilCompleted" || name == "commit" ||
-                         name == "addCompletedHandler";
+  const bool wait_like =
+      name == "waitUntilCompleted" || name == "commit" || name == "addCompletedHandler";
   if (kind == Kind::command_buffer || (untyped && wait_like)) {
     return call_command_buffer(call, name, path(receiver), arguments);
   }
@@ -199,8 +199,7 @@ void Lowering::encode(const clang::Expr* call, const std::string& name, const Pa
 bool Lowering::call_buffer(const clang::Expr* call, const std::string& name,
                            const clang::Expr* receiver,
                            const std::vector<const clang::Expr*>& arguments) {
-  if (name == "newBufferWithBytesNoCopy" ||
-      (name == "newBuffer" && arguments.size() > 3)) {
+  if (name == "newBufferWithBytesNoCopy" || (name == "newBuffer" && arguments.size() > 3)) {
     Event& alias = emit(Op::alias, call->getExprLoc());
     alias.target = paths_.value_of(call, false);
     alias.source = path(arguments[0]);

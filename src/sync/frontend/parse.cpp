@@ -101,8 +101,8 @@ class Action final : public clang::ASTFrontendAction {
 
 std::vector<std::string> arguments_for(Language language, const std::string& path,
                                        const std::vector<std::string>& flags) {
-  std::vector<std::string> out = {"clang", "-fsyntax-only", "-w", "-ferror-limit=0",
-                                  "-resource-dir", CAJAL_SYNC_RESOURCES};
+  std::vector<std::string> out = {"clang",           "-fsyntax-only", "-w",
+                                  "-ferror-limit=0", "-resource-dir", CAJAL_SYNC_RESOURCES};
   const auto add = [&](std::initializer_list<const char*> more) {
     out.insert(out.end(), more.begin(), more.end());
   };
@@ -117,14 +117,14 @@ std::vector<std::string> arguments_for(Language language, const std::string& pat
       break;
     case Language::cuda:
       // Clang's own wrappers expect a whole toolkit behind them.
-      add({"-x", "cuda", "-std=c++20", "--cuda-host-only", "-nocudainc", "-nocudalib",
+      add({"-x", "cuda", "-std=c++20", "--cuda-host-only", "-nocudainc", "-nocudalib", "--cuda-path=/cajal-sync",
            "-nobuiltininc", "-isystem", CAJAL_SYNC_RESOURCES "/include",
-           "-Wno-unknown-cuda-version", "-include", "cuda_runtime.h"});
+           "-Wno-unknown-cuda-version", "-include", "/cajal-sync/include/cuda_runtime.h"});
       break;
     case Language::hip:
-      add({"-x", "hip", "-std=c++20", "--cuda-host-only", "-nogpuinc", "-nogpulib",
-           "-nobuiltininc", "-isystem", CAJAL_SYNC_RESOURCES "/include", "-include",
-           "hip/hip_runtime.h"});
+      add({"-x", "hip", "-std=c++20", "--cuda-host-only", "-nogpuinc", "-nogpulib", "-nobuiltininc",
+           "-isystem", CAJAL_SYNC_RESOURCES "/include", "-include",
+           "/cajal-sync/include/hip/hip_runtime.h"});
       break;
     default:
       add({"-x", "c++", "-std=c++20", "-fblocks"});
@@ -134,7 +134,8 @@ std::vector<std::string> arguments_for(Language language, const std::string& pat
     out.erase(out.end() - 2, out.end());
   }
   out.insert(out.end(), flags.begin(), flags.end());
-  add({"-idirafter", kStubs});
+  const bool device = language == Language::cuda || language == Language::hip;
+  add({device ? "-isystem" : "-idirafter", kStubs});
   out.push_back(path);
   return out;
 }
@@ -160,9 +161,9 @@ UnitResult parse_once(const std::string& path, const std::string& text, Language
     per_thread = per_thread || flag.find("per-thread") != std::string::npos ||
                  flag.find("PER_THREAD_DEFAULT_STREAM") != std::string::npos;
   }
-  clang::tooling::ToolInvocation invocation(
-      arguments_for(language, absolute, flags),
-      std::make_unique<Action>(result, listener, per_thread), files.get());
+  clang::tooling::ToolInvocation invocation(arguments_for(language, absolute, flags),
+                                            std::make_unique<Action>(result, listener, per_thread),
+                                            files.get());
   invocation.setDiagnosticConsumer(&listener);
   invocation.run();
   result.unparsed = listener.errors;
@@ -185,8 +186,8 @@ UnitResult parse(const std::string& path, const std::string& text, Language lang
                  const std::vector<std::string>& flags) {
   UnitResult result = parse_once(path, text, language, flags);
   const bool objc = language == Language::objc || language == Language::objcxx;
-  const bool manual = std::any_of(
-      result.unparsed.begin(), result.unparsed.end(), [](const auto& error) {
+  const bool manual =
+      std::any_of(result.unparsed.begin(), result.unparsed.end(), [](const auto& error) {
         return error.second.find("ARC") != std::string::npos ||
                error.second.find("bridged cast") != std::string::npos;
       });

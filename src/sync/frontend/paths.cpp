@@ -24,19 +24,30 @@ bool is_one_of(std::string_view name, const std::array<std::string_view, N>& nam
 
 /// Calls whose value is the object they are made on, or memory of it.
 constexpr std::array<std::string_view, 24> kTransparent = {
-    "contents", "data",   "begin",       "end",   "cbegin",    "cend",  "get",    "retain",
-    "release",  "c_str",  "autorelease", "value", "mutableCopy", "copy", "bytes", "mutableBytes",
-    "rbegin",   "rend",   "operator->",  "operator*", "self", "buffer", "subspan", "first"};
+    "contents",    "data",      "begin",   "end",          "cbegin",      "cend",
+    "get",         "retain",    "release", "c_str",        "autorelease", "value",
+    "mutableCopy", "copy",      "bytes",   "mutableBytes", "rbegin",      "rend",
+    "operator->",  "operator*", "self",    "buffer",       "subspan",     "first"};
 constexpr std::array<std::string_view, 14> kForwarding = {
-    "move",  "forward", "addressof", "as_const", "ref",      "begin",        "end",
-    "data",  "cbegin",  "TransferPtr", "RetainPtr", "next", "to_address", "launder"};
-constexpr std::array<std::string_view, 6> kElement = {"at", "front", "back", "objectAtIndex",
-                                                      "objectAtIndexedSubscript", "operator[]"};
+    "move", "forward", "addressof",   "as_const",  "ref",  "begin",      "end",
+    "data", "cbegin",  "TransferPtr", "RetainPtr", "next", "to_address", "launder"};
+constexpr std::array<std::string_view, 6> kElement = {
+    "at", "front", "back", "objectAtIndex", "objectAtIndexedSubscript", "operator[]"};
 /// Calls whose value is memory that nothing else names.
-constexpr std::array<std::string_view, 14> kFresh = {
-    "newBufferWithLength", "newBufferWithBytes", "newBuffer",        "malloc",   "calloc",
-    "alloc",               "newCommandQueue",    "aligned_alloc",    "new",      "newHeapWithDescriptor",
-    "make_unique",         "make_shared",        "newTextureWithDescriptor", "newTexture"};
+constexpr std::array<std::string_view, 14> kFresh = {"newBufferWithLength",
+                                                     "newBufferWithBytes",
+                                                     "newBuffer",
+                                                     "malloc",
+                                                     "calloc",
+                                                     "alloc",
+                                                     "newCommandQueue",
+                                                     "aligned_alloc",
+                                                     "new",
+                                                     "newHeapWithDescriptor",
+                                                     "make_unique",
+                                                     "make_shared",
+                                                     "newTextureWithDescriptor",
+                                                     "newTexture"};
 
 std::string without_underscores(std::string name) {
   while (name.size() > 1 && name.front() == '_') name.erase(0, 1);
@@ -136,8 +147,8 @@ Path PathFinder::of(const clang::ValueDecl* declaration, bool) {
   const clang::QualType type = declaration->getType();
   path.handle = is_handle(type);
   if (const auto* param = llvm::dyn_cast<clang::ParmVarDecl>(declaration)) {
-    const auto owner = unit_.functions.find(
-        llvm::cast<clang::Decl>(param->getDeclContext())->getCanonicalDecl());
+    const auto owner =
+        unit_.functions.find(llvm::cast<clang::Decl>(param->getDeclContext())->getCanonicalDecl());
     path.root = Root::param;
     path.index = static_cast<int>(param->getFunctionScopeIndex());
     path.name = param->getNameAsString();
@@ -158,9 +169,9 @@ Path PathFinder::of(const clang::ValueDecl* declaration, bool) {
     const auto* home = llvm::dyn_cast<clang::Decl>(variable->getDeclContext());
     const auto owner = unit_.functions.find(home->getCanonicalDecl());
     path.owner = owner == unit_.functions.end() ? function_ : owner->second;
-    path.name = fmt::format("{}@{}", variable->getNameAsString(),
-                            unit_.sources().getFileOffset(
-                                unit_.sources().getExpansionLoc(variable->getLocation())));
+    path.name = fmt::format(
+        "{}@{}", variable->getNameAsString(),
+        unit_.sources().getFileOffset(unit_.sources().getExpansionLoc(variable->getLocation())));
     path.dies = !is_reference_like(type);
     return path;
   }
@@ -171,7 +182,8 @@ Path PathFinder::value_of(const clang::Expr* call, bool foreign) const {
   Path path;
   path.root = foreign ? Root::foreign : Root::local;
   path.name = fmt::format(
-      "value@{}.{}", unit_.sources().getFileOffset(unit_.sources().getExpansionLoc(call->getExprLoc())),
+      "value@{}.{}",
+      unit_.sources().getFileOffset(unit_.sources().getExpansionLoc(call->getExprLoc())),
       static_cast<int>(call->getStmtClass()));
   path.handle = is_handle(call->getType());
   path.owner = function_;
@@ -182,8 +194,8 @@ Path PathFinder::element(const clang::Expr* base, const clang::Expr* index, clan
   Path path = of(base);
   if (path.empty() || !has_named_elements(type)) return path;
   clang::Expr::EvalResult value;
-  const bool known = index != nullptr && !index->isValueDependent() &&
-                     index->EvaluateAsInt(value, unit_.context);
+  const bool known =
+      index != nullptr && !index->isValueDependent() && index->EvaluateAsInt(value, unit_.context);
   path = path.field(known ? fmt::format("[{}]", value.Val.getInt().getExtValue()) : "[*]");
   path.handle = is_handle(type);
   if (is_reference_like(type)) path.dies = false;
@@ -222,12 +234,14 @@ Path PathFinder::message(const clang::Expr* expression) {
     return element(receiver, index, expression->getType());
   }
   if (value == Kind::encoder || value == Kind::command_buffer || is_one_of(name, kFresh) ||
-      name.starts_with("init") || name == "newBufferWithBytesNoCopy" || name == "newLibraryWithSource") {
+      name.starts_with("init") || name == "newBufferWithBytesNoCopy" ||
+      name == "newLibraryWithSource") {
     return value_of(expression, false);
   }
   // A getter: no arguments, a handle or pointer as its value.
   const auto* objc = llvm::dyn_cast<clang::ObjCMessageExpr>(expression);
-  const bool getter = objc != nullptr && objc->getNumArgs() == 0 && objc->getMethodDecl() != nullptr &&
+  const bool getter = objc != nullptr && objc->getNumArgs() == 0 &&
+                      objc->getMethodDecl() != nullptr &&
                       objc->getMethodDecl()->isPropertyAccessor();
   if (getter) {
     Path path = of(receiver);

@@ -11,8 +11,9 @@ class PathFinder {
   PathFinder(Unit& unit, int function, const clang::Decl* declaration)
       : unit_(unit), function_(function), declaration_(declaration) {}
 
-  /// For a pointer, handle or container the memory that it stands for; for another lvalue the variable.
-  /// Empty for numbers and literals. Choices give a temporary; `pending` gets what it may be.
+  /// For a pointer, handle or container the memory that it stands for; for another lvalue the
+  /// variable. Empty for numbers and literals. Choices give a temporary; `pending` gets what it may
+  /// be.
   Path of(const clang::Expr* expression);
   Path of(const clang::ValueDecl* declaration, bool handle_context = false);
 

@@ -21,8 +21,8 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
   bool shouldVisitImplicitCode() const { return false; }
 
   std::vector<Code> found;
-  std::set<const clang::Decl*> taken;       // Functions whose address leaves.
-  std::set<std::string> selectors;          // Named by @selector.
+  std::set<const clang::Decl*> taken;  // Functions whose address leaves.
+  std::set<std::string> selectors;     // Named by @selector.
   std::set<const clang::Decl*> nonblocking;
   bool has_main = false;
 
@@ -144,7 +144,8 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
   }
   bool VisitExpr(clang::Expr* expression) {
     if (expression->containsErrors()) {
-      broken.emplace_back(unit_.line(expression->getBeginLoc()), "an expression that does not compile");
+      broken.emplace_back(unit_.line(expression->getBeginLoc()),
+                          "an expression that does not compile");
     }
     return true;
   }

@@ -14,12 +14,12 @@ enum class Kind {
   queue,
   encoder,
   device,
-  buffer,     ///< Memory with a handle: MTLBuffer, MTLTexture and the like.
-  event,      ///< cudaEvent_t
-  stream,     ///< cudaStream_t
+  buffer,  ///< Memory with a handle: MTLBuffer, MTLTexture and the like.
+  event,   ///< cudaEvent_t
+  stream,  ///< cudaStream_t
   semaphore,
-  metal,      ///< Any other Metal object.
-  any_object, ///< `id` without a protocol.
+  metal,       ///< Any other Metal object.
+  any_object,  ///< `id` without a protocol.
 };
 
 /// By the name of the type, pointers and NS::SharedPtr looked through: MTL::Buffer*, id<MTLBuffer>.
@@ -31,14 +31,15 @@ bool is_token(Kind kind);
 /// Reference counted: the name of the handle is not the memory itself.
 bool is_handle(clang::QualType type);
 
-/// A pointer, smart pointer, iterator, span or reference-counted handle: copying it copies no memory.
+/// A pointer, smart pointer, iterator, span or reference-counted handle: copying it copies no
+/// memory.
 bool is_reference_like(clang::QualType type);
 
 /// Standard containers whose elements are their own memory.
 bool is_container(clang::QualType type);
 
-/// For containers and arrays, whether the elements are handles, pointers or records with names of their
-/// own, not plain numbers.
+/// For containers and arrays, whether the elements are handles, pointers or records with names of
+/// their own, not plain numbers.
 bool has_named_elements(clang::QualType element);
 
 bool is_error_code(clang::QualType type);  ///< cudaError_t, hipError_t, CUresult

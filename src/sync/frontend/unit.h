@@ -17,20 +17,22 @@ namespace cajal::sync::frontend {
 struct Unit {
   clang::ASTContext& context;
   UnitResult& result;
-  std::map<const clang::Decl*, int> functions;     ///< Canonical declaration to Program index.
-  std::set<const clang::Decl*> exposed;            ///< Scalars whose address leaves or that blocks share.
-  std::set<const clang::Decl*> assigned;           ///< Pointers that something in view gives a value.
-  std::set<const clang::Decl*> managed;            ///< Of cudaMallocManaged.
-  std::set<const clang::Decl*> blocking_streams;   ///< Of cudaStreamCreate alone.
-  std::set<const clang::Decl*> counting;           ///< Semaphores that start above 0.
-  std::map<int, std::vector<Path>> signals;        ///< Semaphores that a function signals.
+  std::map<const clang::Decl*, int> functions;  ///< Canonical declaration to Program index.
+  std::set<const clang::Decl*> exposed;   ///< Scalars whose address leaves or that blocks share.
+  std::set<const clang::Decl*> assigned;  ///< Pointers that something in view gives a value.
+  std::set<const clang::Decl*> managed;   ///< Of cudaMallocManaged.
+  std::set<const clang::Decl*> blocking_streams;  ///< Of cudaStreamCreate alone.
+  std::set<const clang::Decl*> counting;          ///< Semaphores that start above 0.
+  std::map<int, std::vector<Path>> signals;       ///< Semaphores that a function signals.
   bool per_thread_stream = false;
   std::string main_path;
 
   const clang::SourceManager& sources() const { return context.getSourceManager(); }
   unsigned line(clang::SourceLocation at) const { return sources().getExpansionLineNumber(at); }
   bool in_system(clang::SourceLocation at) const {
-    return at.isInvalid() || sources().isInSystemHeader(sources().getExpansionLoc(at));
+    if (at.isInvalid()) return true;
+    const auto place = sources().getExpansionLoc(at);
+    return sources().isInSystemHeader(place) || sources().getFilename(place).substr(0, 12) == "/cajal-sync/";
   }
   bool in_main(clang::SourceLocation at) const {
     return sources().isWrittenInMainFile(sources().getExpansionLoc(at));

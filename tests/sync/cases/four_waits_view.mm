@@ -1,0 +1,52 @@
+// Four waits.
+#import <Metal/Metal.h>
+
+@interface Net : NSObject
+@property id<MTLCommandQueue> queue;
+@property id<MTLBuffer> a;
+@property id<MTLBuffer> b;
+@property id<MTLBuffer> c;
+@property id<MTLBuffer> loss;
+- (float)run:(int)n;
+@end
+
+@implementation Net
+- (float)run:(int)n {
+  float* view = (float*)self.loss.contents;
+  float total = 0;
+  id<MTLCommandBuffer> cb1 = [self.queue commandBuffer];
+  id<MTLComputeCommandEncoder> enc2 = [cb1 computeCommandEncoder];
+  [enc2 setBuffer:self.a offset:0 atIndex:0];
+  [enc2 setBuffer:self.b offset:0 atIndex:1];
+  [enc2 dispatchThreads:MTLSizeMake(64, 1, 1) threadsPerThreadgroup:MTLSizeMake(64, 1, 1)];
+  [enc2 endEncoding];
+  [cb1 commit];
+  [cb1 waitUntilCompleted];  // expect: redundant
+  id<MTLCommandBuffer> cb3 = [self.queue commandBuffer];
+  id<MTLComputeCommandEncoder> enc4 = [cb3 computeCommandEncoder];
+  [enc4 setBuffer:self.b offset:0 atIndex:0];
+  [enc4 setBuffer:self.c offset:0 atIndex:1];
+  [enc4 dispatchThreads:MTLSizeMake(64, 1, 1) threadsPerThreadgroup:MTLSizeMake(64, 1, 1)];
+  [enc4 endEncoding];
+  [cb3 commit];
+  [cb3 waitUntilCompleted];  // expect: redundant
+  id<MTLCommandBuffer> cb5 = [self.queue commandBuffer];
+  id<MTLComputeCommandEncoder> enc6 = [cb5 computeCommandEncoder];
+  [enc6 setBuffer:self.c offset:0 atIndex:0];
+  [enc6 setBuffer:self.a offset:0 atIndex:1];
+  [enc6 dispatchThreads:MTLSizeMake(64, 1, 1) threadsPerThreadgroup:MTLSizeMake(64, 1, 1)];
+  [enc6 endEncoding];
+  [cb5 commit];
+  [cb5 waitUntilCompleted];  // expect: redundant
+  id<MTLCommandBuffer> cb7 = [self.queue commandBuffer];
+  id<MTLComputeCommandEncoder> enc8 = [cb7 computeCommandEncoder];
+  [enc8 setBuffer:self.a offset:0 atIndex:0];
+  [enc8 setBuffer:self.loss offset:0 atIndex:1];
+  [enc8 dispatchThreads:MTLSizeMake(64, 1, 1) threadsPerThreadgroup:MTLSizeMake(64, 1, 1)];
+  [enc8 endEncoding];
+  [cb7 commit];
+  [cb7 waitUntilCompleted];  // expect: required reads loss
+  total += view[n];
+  return total;
+}
+@end

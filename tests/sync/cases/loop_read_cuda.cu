@@ -1,0 +1,25 @@
+// Loop read.
+#include <cuda_runtime.h>
+
+__global__ void work(float* x, float* y) { y[threadIdx.x] += x[threadIdx.x]; }
+
+struct Net {
+  cudaStream_t stream;
+  float* a;
+  float* b;
+  float* c;
+  float* loss;
+  float run(int n);
+};
+
+float Net::run(int n) {
+  float total = 0;
+  for (int i1 = 0; i1 < n; ++i1) {
+    work<<<1, 64, 0, stream>>>(a, loss);
+    cudaStreamSynchronize(stream);  // expect: redundant
+    work<<<1, 64, 0, stream>>>(loss, a);
+    cudaStreamSynchronize(stream);  // expect: required reads loss
+    total += loss[0];
+  }
+  return total;
+}

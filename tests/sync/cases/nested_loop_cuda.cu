@@ -1,0 +1,27 @@
+// Nested loop.
+#include <cuda_runtime.h>
+
+__global__ void work(float* x, float* y) { y[threadIdx.x] += x[threadIdx.x]; }
+
+struct Net {
+  cudaStream_t stream;
+  float* a;
+  float* b;
+  float* c;
+  float* loss;
+  float run(int n);
+};
+
+float Net::run(int n) {
+  float total = 0;
+  for (int i1 = 0; i1 < n; ++i1) {
+    for (int i2 = 0; i2 < n; ++i2) {
+      work<<<1, 64, 0, stream>>>(a, b);
+      cudaStreamSynchronize(stream);  // expect: redundant
+    }
+    work<<<1, 64, 0, stream>>>(b, loss);
+    cudaStreamSynchronize(stream);  // expect: required reads loss
+    total += loss[0];
+  }
+  return total;
+}
