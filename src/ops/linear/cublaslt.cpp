@@ -108,6 +108,25 @@ class Described {
 
   /// The heuristics' best, best first; none where the library has no kernel.
   std::vector<cublasLtMatmulAlgo_t> algorithms(cublasLtHandle_t library, int count) const {
+    // Asked for many it may refuse a tiny product for which it has a few.
+    for (; count > 0; count /= 2) {
+      auto found = ask_heuristics(library, count);
+      if (!found.empty()) return found;
+    }
+    return {};
+  }
+
+  bool run(cublasLtHandle_t library, const cublasLtMatmulAlgo_t& algorithm, std::byte* workspace,
+           cudaStream_t stream) const {
+    const float alpha = 1.0F;
+    const float beta = product_.beta_one ? 1.0F : 0.0F;
+    return cublasLtMatmul(library, operation_.get(), &alpha, product_.a, a_.get(), product_.b,
+                          b_.get(), &beta, product_.d, d_.get(), product_.d, d_.get(), &algorithm,
+                          workspace, kLtWorkspace, stream) == CUBLAS_STATUS_SUCCESS;
+  }
+
+ private:
+  std::vector<cublasLtMatmulAlgo_t> ask_heuristics(cublasLtHandle_t library, int count) const {
     cublasLtMatmulPreference_t raw = nullptr;
     check_cublas(cublasLtMatmulPreferenceCreate(&raw), "cublasLtMatmulPreferenceCreate");
     const Preference preference(raw);
@@ -123,24 +142,12 @@ class Described {
                                        d_.get(), raw, count, results.data(), &found);
     std::vector<cublasLtMatmulAlgo_t> algorithms;
     if (status != CUBLAS_STATUS_SUCCESS) return algorithms;
-    for (int i = 0; i < found; ++i) {
-      if (results[static_cast<std::size_t>(i)].state == CUBLAS_STATUS_SUCCESS) {
-        algorithms.push_back(results[static_cast<std::size_t>(i)].algo);
-      }
+    results.resize(static_cast<std::size_t>(found));
+    for (const auto& result : results) {
+      if (result.state == CUBLAS_STATUS_SUCCESS) algorithms.push_back(result.algo);
     }
     return algorithms;
   }
-
-  bool run(cublasLtHandle_t library, const cublasLtMatmulAlgo_t& algorithm, std::byte* workspace,
-           cudaStream_t stream) const {
-    const float alpha = 1.0F;
-    const float beta = product_.beta_one ? 1.0F : 0.0F;
-    return cublasLtMatmul(library, operation_.get(), &alpha, product_.a, a_.get(), product_.b,
-                          b_.get(), &beta, product_.d, d_.get(), product_.d, d_.get(), &algorithm,
-                          workspace, kLtWorkspace, stream) == CUBLAS_STATUS_SUCCESS;
-  }
-
- private:
   template <class Value>
   void set(cublasLtMatmulDescAttributes_t attribute, const Value& value) {
     check_cublas(cublasLtMatmulDescSetAttribute(operation_.get(), attribute, &value, sizeof(value)),
@@ -215,7 +222,7 @@ void remember(LtState& state, const std::vector<ProductVariant>& variants, const
 /// Times every algorithm of every variant.
 Chosen measure_all(CudaContext& context, LtState& state,
                    const std::vector<ProductVariant>& variants) {
-  constexpr int kAlgorithms = 16;
+  constexpr int kAlgorithms = 32;
   Chosen best;
   double best_time = std::numeric_limits<double>::max();
   for (const ProductVariant& variant : variants) {
