@@ -240,13 +240,16 @@ Chosen measure_all(CudaContext& context, LtState& state,
   return best;
 }
 
-/// The heuristics' first for the first variant that is supported.
-Chosen first_supported(LtState& state, const std::vector<ProductVariant>& variants) {
+/// The heuristics' candidates in their order, until one runs.
+bool launch_any(CudaContext& context, LtState& state, const std::vector<ProductVariant>& variants) {
+  constexpr int kAlgorithms = 8;
   for (const ProductVariant& variant : variants) {
-    const auto algorithms = Described(variant.product).algorithms(state.library.get(), 1);
-    if (!algorithms.empty()) return {&variant, algorithms.front()};
+    const Described described(variant.product);
+    for (const auto& algorithm : described.algorithms(state.library.get(), kAlgorithms)) {
+      if (launch(context, state, {&variant, algorithm})) return true;
+    }
   }
-  return {};
+  return false;
 }
 
 }  // namespace
@@ -261,15 +264,14 @@ std::string LtProduct::key() const {
 void run_best(CudaContext& context, const std::vector<ProductVariant>& variants) {
   auto& state = context.cached<LtState>("cublaslt", [&] { return LtState(context.device()); });
   std::optional<Chosen> chosen = recall(state, variants);
-  if (!chosen && variants.front().product.beta_one) chosen = first_supported(state, variants);
-  if (!chosen) {
-    chosen = measure_all(context, state, variants);
-    if (chosen->variant != nullptr) {
-      remember(state, variants, *chosen);
-      chosen = recall(state, variants);  // Another process may have been quicker to find one.
-    }
+  // What accumulates cannot be timed. The same product without has been, in every training step.
+  if (!chosen && !variants.front().product.beta_one) {
+    const Chosen best = measure_all(context, state, variants);
+    if (best.variant != nullptr) remember(state, variants, best);
+    chosen = recall(state, variants);  // Another process may have been quicker to find one.
   }
-  if (!chosen || chosen->variant == nullptr || !launch(context, state, *chosen)) {
+  if (chosen && launch(context, state, *chosen)) return;
+  if (!launch_any(context, state, variants)) {
     throw Error(fmt::format("cuBLASLt has no kernel for the product {}", operation_key(variants)));
   }
 }
