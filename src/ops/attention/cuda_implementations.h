@@ -17,6 +17,9 @@ void run_own(CudaContext& context, const AttentionBackwardArgs& args);
 /// The widest heads that cuDNN is asked for.
 inline constexpr int kWidestCudnn = 128;
 
+/// Why cuDNN takes no shape at all; empty where it is there.
+std::string cudnn_absence();
+
 /// cuDNN's fused attention: bf16, no dropout, heads up to 128 wide and a multiple of 8. False, and
 /// nothing launched, where it is not to be had; then `reason`, unless null, says why.
 bool run_cudnn(CudaContext& context, const AttentionArgs& args, std::string* reason = nullptr);

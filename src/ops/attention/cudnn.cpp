@@ -247,6 +247,8 @@ void*& address_of(CudnnAddresses& addresses, CudnnTensor tensor) {
 
 }  // namespace
 
+std::string cudnn_absence() { return load_failure(); }
+
 bool run_cudnn(CudaContext& context, const AttentionArgs& args, std::string* reason) {
   if (!takes(args.qkv, args.heads, args.dropout, {args.qkv, args.out}, reason)) return false;
   auto* const plan = plan_for(context, shape_of(CudnnPass::forward, args.qkv, args.heads), reason);

@@ -5,11 +5,13 @@ namespace cajal::ops::cuda_attention {
 namespace {
 
 bool refuse(std::string* reason) {
-  if (reason != nullptr) *reason = "built without cuDNN's frontend headers";
+  if (reason != nullptr) *reason = cudnn_absence();
   return false;
 }
 
 }  // namespace
+
+std::string cudnn_absence() { return "built without cuDNN's frontend headers"; }
 
 bool run_cudnn(CudaContext&, const AttentionArgs&, std::string* reason) { return refuse(reason); }
 
