@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "cajal/error.h"
+
 namespace cajal {
 namespace {
 
@@ -69,28 +71,50 @@ KernelFault* CudaContext::fault_slot(DescribeFault describe) {
   return word;
 }
 
-double CudaContext::measure(const std::function<void()>& launch) {
-  constexpr double kLong = 300.0;  // Microseconds; the host's share is lost in it.
-  constexpr int kCopies = 16;
-  constexpr int kRuns = 3;
+std::optional<double> CudaContext::measure(const std::function<void()>& launch) {
   const Clock began = now();
-  double best = time_once(launch);
-  if (best > kLong) {
-    for (int i = 1; i < kRuns; ++i) best = std::min(best, time_once(launch));
-  } else {
-    const CudaGraphExec graph = capture_graph(stream(), [&] {
-      for (int i = 0; i < kCopies; ++i) launch();
-    });
-    const auto replay = [&] {
-      check_cuda(cudaGraphLaunch(graph.get(), stream()), "cudaGraphLaunch");
-    };
-    replay();
-    best = time_once(replay);
-    for (int i = 1; i < kRuns; ++i) best = std::min(best, time_once(replay));
-    best /= kCopies;
+  std::optional<double> best;
+  try {
+    best = best_time(launch);
+  } catch (const Error&) {
+    recover();
   }
   waited_({WaitReason::tuning, 0, began, now()});
   return best;
+}
+
+double CudaContext::best_time(const std::function<void()>& launch) {
+  constexpr double kLong = 300.0;  // Microseconds; the host's share is lost in it.
+  constexpr int kCopies = 16;
+  constexpr int kRuns = 3;
+  double best = time_once(launch);
+  if (best > kLong) {
+    for (int i = 1; i < kRuns; ++i) best = std::min(best, time_once(launch));
+    return best;
+  }
+  const CudaGraphExec graph = capture_graph(stream(), [&] {
+    for (int i = 0; i < kCopies; ++i) launch();
+  });
+  const auto replay = [&] {
+    check_cuda(cudaGraphLaunch(graph.get(), stream()), "cudaGraphLaunch");
+  };
+  replay();
+  best = time_once(replay);
+  for (int i = 1; i < kRuns; ++i) best = std::min(best, time_once(replay));
+  return best / kCopies;
+}
+
+/// After a launch that could not be captured: the stream is to work again. Throws when it is the
+/// device that has failed.
+void CudaContext::recover() {
+  static_cast<void>(cudaGetLastError());
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check_cuda(cudaStreamIsCapturing(stream(), &status), "cudaStreamIsCapturing");
+  if (status == cudaStreamCaptureStatusNone) return;
+  cudaGraph_t captured = nullptr;
+  static_cast<void>(cudaStreamEndCapture(stream(), &captured));
+  const CudaGraph dropped(captured);
+  static_cast<void>(cudaGetLastError());
 }
 
 double CudaContext::time_once(const std::function<void()>& launch) {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -76,10 +77,11 @@ class CudaContext final : public ExecutionContext {
   }
 
   /// Microseconds that the device takes for what `launch` puts into stream(), the best of some
-  /// runs. Short work is timed as it will run, many times over inside a graph, so that the host's
-  /// own time for a launch does not count. Blocks: for choosing an algorithm, once, before a
-  /// command is captured. `launch` must have run before.
-  double measure(const std::function<void()>& launch);
+  /// runs; nothing where it cannot be captured, as a step will be. Short work is timed as it will
+  /// run, many times over inside a graph, so that the host's own time for a launch does not count.
+  /// Blocks: for choosing an algorithm, once, before a command is captured. `launch` must have run
+  /// before, and throws where it fails. Throws Error when the device has failed.
+  std::optional<double> measure(const std::function<void()>& launch);
 
   /// For the queue: what a slot of fault_slot() means.
   struct Fault {
@@ -96,6 +98,8 @@ class CudaContext final : public ExecutionContext {
  private:
   KernelFault* next_fault_word();
   double time_once(const std::function<void()>& launch);
+  double best_time(const std::function<void()>& launch);
+  void recover();
   void grow_scratch(CudaLane& lane, std::size_t bytes);
 
   Device& device_;
