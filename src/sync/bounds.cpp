@@ -59,7 +59,10 @@ class Loops {
     for (std::size_t block = 0; block < graph_.blocks.size(); ++block) {
       for (const int next : graph_.blocks[block].next) {
         if (!heads_loop(static_cast<int>(block), next)) continue;
-        if (!free_round(next, {}) && free_round(next, removed)) {
+        // A wait under a condition bounds a loop as well, only less tightly.
+        const bool opened = !free_round(next, {}) && free_round(next, removed);
+        const bool emptied = count_waits(next, {}) > 0 && count_waits(next, removed) == 0;
+        if (opened || (emptied && free_round(next, removed))) {
           return last_removed(component_[next], removed);
         }
       }
@@ -84,6 +87,15 @@ class Loops {
                          const FlatEvent& flat = graph_.events[event];
                          return flat.op == Op::wait && !removed.contains(flat.origin->wait);
                        });
+  }
+
+  int count_waits(int head, const std::set<int>& removed) const {
+    int count = 0;
+    for (std::size_t block = 0; block < graph_.blocks.size(); ++block) {
+      if (component_[block] != component_[head]) continue;
+      count += waits(static_cast<int>(block), removed);
+    }
+    return count;
   }
 
   bool submits(int block) const {

@@ -87,6 +87,7 @@ class Decider {
 
   void learn();
   void choose();
+  std::set<int> blamed(FlatGraph& graph);
   bool fails(std::size_t graph, const std::set<int>& removed, const std::map<int, unsigned>& moved);
   bool fails_anywhere(int wait, const std::set<int>& removed);
   Decision judge(int wait);
@@ -168,21 +169,50 @@ bool Decider::fails_anywhere(int wait, const std::set<int>& removed) {
                      [&](std::size_t graph) { return fails(graph, removed, {}); });
 }
 
-/// A larger set has every conflict of a smaller one, so what fails alone never comes in.
+/// Takes away everything that is open, and puts back the last wait before each conflict until there
+/// is none. What was put back is tried once more, one by one.
 void Decider::choose() {
-  std::vector<int> candidates;
   for (std::size_t i = 0; i < program_.waits.size(); ++i) {
     const int wait = static_cast<int>(i);
     const bool open = program_.waits[i].settled == Settled::no && !graphs_of_[i].empty() &&
                       !unclear_.contains(wait) && !cut_.contains(wait);
-    if (open && !fails_anywhere(wait, {wait})) candidates.push_back(wait);
+    if (open) removed_.insert(wait);
   }
-  for (const int wait : candidates) {
+  std::set<int> put_back;
+  for (bool changed = true; changed && !removed_.empty();) {
+    changed = false;
+    for (FlatGraph& graph : graphs_) {
+      for (const int wait : blamed(graph)) {
+        removed_.erase(wait);
+        put_back.insert(wait);
+        changed = true;
+      }
+    }
+  }
+  constexpr std::size_t kMostSecondTries = 48;
+  if (put_back.size() > kMostSecondTries) return;
+  for (const int wait : put_back) {
     std::set<int> with = removed_;
     with.insert(wait);
     if (!fails_anywhere(wait, with)) removed_ = std::move(with);
   }
-  if (conflicts(removed_)) removed_.clear();
+}
+
+/// For each place where it goes wrong, the last of the removed waits that let it through.
+std::set<int> Decider::blamed(FlatGraph& graph) {
+  std::map<int, int> last;
+  for (const Conflict& conflict : run_flow(graph, query(removed_)).conflicts) {
+    if (conflict.by < 0) continue;
+    const auto [at, inserted] = last.try_emplace(conflict.event, conflict.by);
+    if (!inserted) at->second = std::max(at->second, conflict.by);
+  }
+  std::set<int> out;
+  for (const auto& [event, wait] : last) out.insert(wait);
+  if (out.empty()) {
+    const int wait = find_unbounded(graph, removed_);
+    if (wait >= 0) out.insert(wait);
+  }
+  return out;
 }
 
 Decision Decider::judge(int wait) {
@@ -257,6 +287,7 @@ bool Decider::worth_moving(int wait, unsigned to) const {
     for (const FlatEvent& event : graphs_[at].events) {
       if (program_.functions[event.function].file != site.file) continue;
       const unsigned line = event.origin->line;
+      if (program_.functions[event.function].name != site.function) continue;
       if (event.op == Op::mark || line <= site.line || line >= to) continue;
       return true;
     }

@@ -280,6 +280,13 @@ Fix plan_fix(const FileScan& scan, const FixOptions& options) {
     ++fix.moved;
     refused.clear();
   }
+  // A wait that has moved may make another one redundant.
+  if (fix.moved > 0 && options.only.empty()) {
+    Fix more = plan_fix(current, options);
+    fix.after = more.after;
+    fix.removed += more.removed;
+    fix.moved += more.moved;
+  }
   return fix;
 }
 

@@ -67,7 +67,7 @@ class Flow {
   void host(int event, State& state);
   void unknown(int event, State& state);
   void leave(int event, const State& state);
-  void check_handlers(int event, const Work& later, const State& state);
+  void check_later_work(int event, const Work& later, int queue, const State& state);
 
   int event_of(const FlatEvent& flat) const {
     return static_cast<int>(&flat - graph_.events.data());
@@ -145,7 +145,8 @@ void Flow::apply(int event, State& state) {
     case Op::make:
       return make(event, state);
     case Op::copy:
-      return bind(state, flat.target, object(state, flat.source));
+      return bind(state, flat.target,
+                  flat.origin->traits.null ? kNull : object(state, flat.source));
     case Op::encode:
       return encode(event, state);
     case Op::commit:
@@ -183,11 +184,13 @@ int Flow::object(const State& state, int path) const {
 /// Waiting for the object may end the work: it is known to on some path, or names alone cannot
 /// tell.
 bool Flow::may_be_on(const Work& work, int object) {
+  if (object == kNull) return false;
   if (object == kNoObject || work.maybe.empty()) return true;
   if (work.maybe.contains(object)) return true;
   if (object >= 0) return false;
   for (const int token : work.maybe) {
-    if (token < kNoObject && graph_.paths.overlap(-token - 2, -object - 2)) return true;
+    if (token < kNoObject && token != kNull && graph_.paths.overlap(-token - 2, -object - 2))
+      return true;
   }
   return false;
 }
@@ -284,7 +287,7 @@ void Flow::submit(int event, State& state) {
 
 void Flow::launch(int event, State& state, Work work, int queue) {
   if (queue != kNoObject) cover(work, queue);
-  check_handlers(event, work, state);
+  check_later_work(event, work, queue, state);
   state.add_work({event, kNotRemoved}, work);
   state.ended.erase(event);
 }
@@ -371,19 +374,24 @@ void Flow::mark(int event, State& state) {
   }
 }
 
-void Flow::check_handlers(int event, const Work& later, const State& state) {
+/// What the wait that is gone kept apart on the device: work on another queue, and completion
+/// handlers of the earlier work.
+void Flow::check_later_work(int event, const Work& later, int queue, const State& state) {
   for (const auto& [key, work] : state.work) {
     if (key.second < 0) continue;
-    const bool strange =
-        work.wild && query_.handlers && (key.first > kEarlierWork || query_.earlier_work);
-    if (strange) report({Cause::handler, key.first, event, -1, -1, key.second, false});
+    const bool counts = key.first > kEarlierWork || query_.earlier_work;
+    const bool ordered = queue != kNoObject && work.tokens.contains(queue);
+    if (work.wild && counts && (query_.handlers || !ordered)) {
+      report({Cause::order, key.first, event, -1, -1, key.second, false});
+    }
     for (const int encode : work.encodes) {
       for (const FlatAccess& mine : graph_.events[encode].accesses) {
-        if (!mine.handler) continue;
+        if (ordered && !mine.handler) continue;
         for (const int other : later.encodes) {
           for (const FlatAccess& theirs : graph_.events[other].accesses) {
             if ((mine.write || theirs.write) && graph_.paths.overlap(mine.path, theirs.path)) {
-              report({Cause::handler, key.first, event, mine.path, encode, key.second, false});
+              report({mine.handler ? Cause::handler : Cause::order, key.first, event, mine.path,
+                      encode, key.second, false});
             }
           }
         }

@@ -15,6 +15,7 @@ inline constexpr int kEarlierWork = -1000;  ///< Sites at and below it are of th
 enum class Cause {
   access,    ///< The host touches what the device uses.
   handler,   ///< Later work touches what a completion handler of earlier work uses.
+  order,     ///< Later work on another queue touches what the earlier work uses.
   outcome,   ///< The host reads a command buffer's status.
   exit,      ///< The function returns with the work in flight.
   scope,     ///< Memory that the work uses ends.

@@ -41,11 +41,17 @@ void State::join(const State& other) {
     const auto at = state.bindings.find(path);
     return at == state.bindings.end() ? first_object(path) : at->second;
   };
+  // Where one path has set a variable to nothing, work in flight tells that the other was taken.
+  for (auto& [path, object] : bindings) {
+    if (object == kNull) object = bound(other, path);
+  }
   for (const auto& [path, object] : other.bindings) {
+    if (object == kNull) continue;
     if (!bindings.contains(path) && object != first_object(path)) bindings[path] = kNoObject;
   }
   for (auto& [path, object] : bindings) {
-    if (object != bound(other, path)) object = kNoObject;
+    const int theirs = bound(other, path);
+    if (theirs != kNull && object != theirs) object = kNoObject;
   }
   for (const auto& [object, theirs] : other.pending) {
     const auto [at, inserted] = pending.try_emplace(object, theirs);

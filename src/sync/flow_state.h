@@ -40,6 +40,7 @@ class IntSet {
 
 /// An object that is waited for: a command buffer, queue or event, by where it was made.
 inline constexpr int kNoObject = -1;
+inline constexpr int kNull = -1'000'000'000;  ///< Known to be nothing: waiting for it ends nothing.
 
 struct Pending {
   int queue = kNoObject;

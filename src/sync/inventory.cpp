@@ -111,6 +111,8 @@ void Lexer::word() {
   }
   for (const std::string_view wait : kWaits) {
     if (word != wait) continue;
+    // "- (void)waitUntilCompleted" declares a method.
+    if (begin > 0 && text_[begin - 1] == ')' && wait.starts_with("wait")) continue;
     const Place place = dead_depth_ > 0 ? Place::dead : in_macro_ ? Place::macro : Place::code;
     found_.push_back({line_, std::string(word), place});
   }

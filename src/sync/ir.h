@@ -70,6 +70,7 @@ struct Traits {
   bool legacy = false;       ///< On the legacy default stream.
   bool unretained = false;   ///< A command buffer that does not keep its buffers alive.
   bool touches_all = false;  ///< Unknown code that may reach everything that is not local.
+  bool null = false;         ///< A copy of no object at all.
   bool managed = false;      ///< Host access to managed memory.
 };
 

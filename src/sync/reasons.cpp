@@ -40,6 +40,7 @@ int rank(Cause cause) {
     case Cause::access:
     case Cause::scope:
     case Cause::handler:
+    case Cause::order:
       return 0;
     case Cause::outcome:
       return 1;
@@ -102,6 +103,11 @@ Decision describe(const Program& program, const FlatGraph& graph, const Conflict
       what = fmt::format("submits work that uses `{}`", path);
       out.reason = fmt::format("line {} {}, as the completion handler of line {} does", line, what,
                                line_of(graph, conflict.site));
+      break;
+    case Cause::order:
+      what = conflict.path >= 0 ? fmt::format("submits work that uses `{}`", path)
+                                : "submits work that must come later";
+      out.reason = fmt::format("line {} {} on another queue, {} uses it", line, what, submitted);
       break;
     case Cause::outcome:
       what = "reads the outcome of the command buffer";

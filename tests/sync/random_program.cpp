@@ -236,7 +236,7 @@ Program without_waits(const Program& program, const std::vector<int>& removed,
   for (const Function& function : program.functions) {
     for (const Block& block : function.blocks) {
       for (const Event& event : block.events) {
-        if (event.op == Op::wait) waits[event.wait] = event;
+        if (event.op == Op::wait && event.wait >= 0) waits[event.wait] = event;
       }
     }
   }

@@ -108,6 +108,7 @@ class Simulator {
   void call(const Event& event, const Frame& frame, int depth);
   void wait(const Event& event, const Frame& frame);
   void launch(int at, std::vector<Touch> touches);
+  bool ordered(int at, int other, int index, int depth) const;
   void finish(int at, int upto);
   void host(int memory, bool write, const std::string& what);
   void touch(const Event& event, const Frame& frame);
@@ -131,7 +132,8 @@ std::string Simulator::address(const Path& path, const Frame& frame) {
   std::string name;
   switch (path.root) {
     case Root::param:
-      name = frame.params[path.index];
+      name =
+          path.index < static_cast<int>(frame.params.size()) ? frame.params[path.index] : "Gunseen";
       break;
     case Root::self:
       name = frame.self.empty() ? "Gself" : frame.self;
@@ -187,8 +189,37 @@ void Simulator::finish(int at, int upto) {
   }
 }
 
+/// Everything that queue `at` runs from now on comes after item `index` of queue `other`.
+bool Simulator::ordered(int at, int other, int index, int depth) const {
+  if (at == other) return true;
+  for (const Item& item : queues_[at]) {
+    if (item.other_queue < 0 || depth > 4) continue;
+    if (item.other_queue == other && item.other_upto >= index) return true;
+    // Through a third queue: only what stood before the event there counts.
+    for (int i = 0; i <= item.other_upto; ++i) {
+      const Item& step = queues_[item.other_queue][i];
+      if (step.other_queue == other && step.other_upto >= index) return true;
+    }
+  }
+  return false;
+}
+
 void Simulator::launch(int at, std::vector<Touch> touches) {
   const int work = works_++;
+  for (std::size_t other = 0; other < queues_.size(); ++other) {
+    for (std::size_t i = 0; i < queues_[other].size(); ++i) {
+      const Item& item = queues_[other][i];
+      if (item.done || item.work < 0) continue;
+      if (ordered(at, static_cast<int>(other), static_cast<int>(i), 0)) continue;
+      for (const Touch& earlier : item.touches) {
+        for (const Touch& later : touches) {
+          if (earlier.memory == later.memory && (earlier.write || later.write)) {
+            races_.insert({step_, item.work, "device"});
+          }
+        }
+      }
+    }
+  }
   for (const auto& items : queues_) {
     for (const Item& item : items) {
       if (item.done) continue;

@@ -42,12 +42,13 @@ void require_card(int index) {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess) {
-    throw InvalidArgument(fmt::format("no NVIDIA GPU can be used: {}", cudaGetErrorString(status)),
-                          "check that nvidia-smi shows a card, or use --device cpu");
+    throw InvalidArgument(
+        fmt::format("no NVIDIA GPU can be used for --device cuda: {}", cudaGetErrorString(status)),
+        "check that nvidia-smi shows a card, or use --device cpu");
   }
   if (index >= count) {
     throw InvalidArgument(
-        fmt::format("there is no card {}: this machine has {}", index, count),
+        fmt::format("there is no cuda:{}: {} NVIDIA GPUs are here", index, count),
         count == 0 ? "use --device cpu" : fmt::format("use --device cuda:0 to cuda:{}", count - 1));
   }
 }

@@ -11,6 +11,7 @@ namespace {
 
 /// A pointer's own storage, beside the memory that carries its name.
 Path slot_of(Path path) {
+  if (path.root == Root::param) path.root = Root::local;
   (path.fields.empty() ? path.name : path.fields.back()) += "&";
   path.handle = false;
   return path;
@@ -74,6 +75,9 @@ void Lowering::assign(const Path& target, clang::QualType type, const clang::Exp
     Event& copy = emit(Op::copy, right->getExprLoc());
     copy.target = target;
     copy.source = source;
+    copy.traits.null =
+        right->IgnoreParenImpCasts()->isNullPointerConstant(
+            unit_.context, clang::Expr::NPC_ValueDependentIsNotNull) != clang::Expr::NPCK_NotNull;
   }
 }
 

@@ -287,6 +287,8 @@ void Lowering::call(const clang::Expr* call) {
   if (call_dispatch(call, name, arguments)) return;
   const clang::Expr* receiver = receiver_of(call);
   if (call_metal(call, name, receiver, arguments)) return;
+  // A method of the program's own that is called as Metal's.
+  if (name.starts_with("waitUntil")) unit_.result.seen_waits.insert(unit_.line(call->getExprLoc()));
   const int known = find_function(call);
   if (known >= 0) return call_known(call, known, receiver, arguments);
 

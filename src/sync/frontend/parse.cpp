@@ -117,8 +117,8 @@ std::vector<std::string> arguments_for(Language language, const std::string& pat
       break;
     case Language::cuda:
       // Clang's own wrappers expect a whole toolkit behind them.
-      add({"-x", "cuda", "-std=c++20", "--cuda-host-only", "-nocudainc", "-nocudalib", "--cuda-path=/cajal-sync",
-           "-nobuiltininc", "-isystem", CAJAL_SYNC_RESOURCES "/include",
+      add({"-x", "cuda", "-std=c++20", "--cuda-host-only", "-nocudainc", "-nocudalib",
+           "--cuda-path=/cajal-sync", "-nobuiltininc", "-isystem", CAJAL_SYNC_RESOURCES "/include",
            "-Wno-unknown-cuda-version", "-include", "/cajal-sync/include/cuda_runtime.h"});
       break;
     case Language::hip:

@@ -32,7 +32,8 @@ struct Unit {
   bool in_system(clang::SourceLocation at) const {
     if (at.isInvalid()) return true;
     const auto place = sources().getExpansionLoc(at);
-    return sources().isInSystemHeader(place) || sources().getFilename(place).substr(0, 12) == "/cajal-sync/";
+    return sources().isInSystemHeader(place) ||
+           sources().getFilename(place).substr(0, 12) == "/cajal-sync/";
   }
   bool in_main(clang::SourceLocation at) const {
     return sources().isWrittenInMainFile(sources().getExpansionLoc(at));

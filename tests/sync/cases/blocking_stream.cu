@@ -1,0 +1,17 @@
+// A blocking stream is ordered before the legacy default stream.
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <vector>
+
+__global__ void work(float* x, float* y) { y[threadIdx.x] += x[threadIdx.x]; }
+
+float run(float* x, float* y) {
+  cudaStream_t stream;
+  cudaStreamCreate(&stream);
+  float host = 0;
+  work<<<1, 64, 0, stream>>>(x, y);
+  cudaStreamSynchronize(stream);  // expect: redundant
+  cudaMemcpy(&host, y, 4, cudaMemcpyDeviceToHost);
+  return host;
+}
