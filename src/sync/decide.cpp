@@ -280,7 +280,8 @@ unsigned Decider::find_later_place(int wait) {
   return best != 0 && worth_moving(wait, best) ? best : 0;
 }
 
-/// Something happens between the two places: work is submitted or host code runs.
+/// Something happens between the two places: work is submitted or host code runs. To change places
+/// with another wait gains nothing.
 bool Decider::worth_moving(int wait, unsigned to) const {
   const WaitSite& site = program_.waits[wait];
   for (const std::size_t at : graphs_of_[wait]) {
@@ -288,7 +289,8 @@ bool Decider::worth_moving(int wait, unsigned to) const {
       if (program_.functions[event.function].file != site.file) continue;
       const unsigned line = event.origin->line;
       if (program_.functions[event.function].name != site.function) continue;
-      if (event.op == Op::mark || line <= site.line || line >= to) continue;
+      const bool idle = event.op == Op::mark || event.op == Op::wait;
+      if (idle || line <= site.line || line >= to) continue;
       return true;
     }
   }
