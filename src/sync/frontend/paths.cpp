@@ -146,7 +146,9 @@ Path PathFinder::of(const clang::ValueDecl* declaration, bool) {
   Path path;
   const clang::QualType type = declaration->getType();
   path.handle = is_handle(type);
-  if (const auto* param = llvm::dyn_cast<clang::ParmVarDecl>(declaration)) {
+  const auto* param = llvm::dyn_cast<clang::ParmVarDecl>(declaration);
+  // A number that is passed by value is the function's own copy.
+  if (param != nullptr && !type->isArithmeticType() && !type->isEnumeralType()) {
     const auto owner =
         unit_.functions.find(llvm::cast<clang::Decl>(param->getDeclContext())->getCanonicalDecl());
     path.root = Root::param;
@@ -160,7 +162,7 @@ Path PathFinder::of(const clang::ValueDecl* declaration, bool) {
     return path;
   }
   if (const auto* variable = llvm::dyn_cast<clang::VarDecl>(declaration)) {
-    if (!variable->isLocalVarDecl() || variable->isStaticLocal()) {
+    if (param == nullptr && (!variable->isLocalVarDecl() || variable->isStaticLocal())) {
       path.root = Root::global;
       path.name = variable->getQualifiedNameAsString();
       return path;
