@@ -1,6 +1,7 @@
 #include "sync/app.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -37,6 +38,13 @@ void show_progress(int done, int all) {
   if (done == all) fmt::print(stderr, "\n");
 }
 
+/// Columns of the terminal; 0, no limit, where the output goes elsewhere.
+std::size_t terminal_width() {
+  winsize size{};
+  if (isatty(STDOUT_FILENO) == 0 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return 0;
+  return size.ws_col;
+}
+
 int scan(const Arguments& arguments) {
   const ScanResult result = scan_paths(arguments.paths, arguments.scan, show_progress);
   if (arguments.dump) {
@@ -48,7 +56,7 @@ int scan(const Arguments& arguments) {
     if (!out)
       throw Failure(arguments.sarif + ": cannot be written; check the folder's permissions");
   }
-  fmt::print("{}", arguments.json ? to_json(result) : to_table(result));
+  fmt::print("{}", arguments.json ? to_json(result) : to_table(result, terminal_width()));
   return exit_code(summarise(result));
 }
 

@@ -109,7 +109,39 @@ class Loops {
   std::vector<int> component_;
 };
 
+bool is_own_wait(const FlatEvent& event) { return event.op == Op::wait && event.origin->wait >= 0; }
+
 }  // namespace
+
+Round busiest_round(const FlatGraph& graph, const std::set<int>& removed) {
+  const std::vector<int> component = components(graph);
+  std::vector<bool> loops(graph.blocks.size());
+  for (std::size_t block = 0; block < graph.blocks.size(); ++block) {
+    if (component[block] < 0) continue;
+    for (const int next : graph.blocks[block].next) {
+      if (component[next] == component[block]) loops[component[block]] = true;
+    }
+  }
+  std::vector<Round> rounds(graph.blocks.size());
+  Round whole;
+  for (std::size_t block = 0; block < graph.blocks.size(); ++block) {
+    if (component[block] < 0) continue;
+    for (const int at : graph.blocks[block].events) {
+      if (!is_own_wait(graph.events[at])) continue;
+      const int stays = removed.contains(graph.events[at].origin->wait) ? 0 : 1;
+      for (Round* round : {&rounds[component[block]], &whole}) {
+        ++round->waits;
+        round->after += stays;
+      }
+    }
+  }
+  Round busiest;
+  for (std::size_t i = 0; i < rounds.size(); ++i) {
+    rounds[i].loop = true;
+    if (loops[i] && rounds[i].waits > busiest.waits) busiest = rounds[i];
+  }
+  return busiest.waits > 0 ? busiest : whole;
+}
 
 int find_unbounded(const FlatGraph& graph, const std::set<int>& removed) {
   return Loops(graph).broken_by(removed);

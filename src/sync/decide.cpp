@@ -62,7 +62,9 @@ class Decider {
 
   Decisions run() {
     choose();
+    for (FlatGraph& graph : graphs_) after_.push_back(run_flow(graph, query(removed_)));
     Decisions decisions;
+    decisions.busiest = find_busiest();
     for (std::size_t i = 0; i < program_.waits.size(); ++i) {
       decisions.waits.push_back(judge(static_cast<int>(i)));
       decisions.commits.push_back(commits_of(static_cast<int>(i)));
@@ -91,7 +93,9 @@ class Decider {
   bool fails(std::size_t graph, const std::set<int>& removed, const std::map<int, unsigned>& moved);
   bool fails_anywhere(int wait, const std::set<int>& removed);
   Decision judge(int wait);
+  Decision explain_gone(int wait) const;
   Decision explain_kept(int wait);
+  Busiest find_busiest() const;
   unsigned find_later_place(int wait);
   bool worth_moving(int wait, unsigned to) const;
   std::vector<Evidence> commits_of(int wait) const;
@@ -109,6 +113,7 @@ class Decider {
   std::vector<AliasFact> facts_;
   std::vector<FlatGraph> graphs_;
   std::vector<FlowResult> before_;
+  std::vector<FlowResult> after_;  // Without what is removed.
   std::set<int> placed_;
   std::vector<std::vector<std::size_t>> graphs_of_;  // For each wait.
   std::set<int> unclear_;
@@ -228,17 +233,44 @@ Decision Decider::judge(int wait) {
   if (unclear_.contains(wait)) {
     return {Verdict::unknown, 0, "it is not clear what this waits for", {}};
   }
-  if (removed_.contains(wait)) {
-    return {Verdict::redundant,
-            0,
-            "on every path a later wait comes before any access that conflicts",
-            {}};
-  }
+  if (removed_.contains(wait)) return explain_gone(wait);
   Decision decision = explain_kept(wait);
   if (decision.verdict != Verdict::required) return decision;
   decision.defer_to = find_later_place(wait);
   if (decision.defer_to != 0) decision.verdict = Verdict::deferrable;
   return decision;
+}
+
+Decision Decider::explain_gone(int wait) const {
+  std::set<std::tuple<int, unsigned>> lines;
+  for (const std::size_t at : graphs_of_[wait]) {
+    const auto covered = after_[at].covered.find(wait);
+    if (covered == after_[at].covered.end()) continue;
+    for (const int event : covered->second) {
+      const FlatEvent& flat = graphs_[at].events[event];
+      lines.insert({program_.functions[flat.function].file, flat.origin->line});
+    }
+  }
+  Decision out{Verdict::redundant, 0, "nothing that comes after it conflicts with its work", {}};
+  if (lines.empty()) return out;
+  for (const auto& [file, line] : lines) out.evidence.push_back({file, line, "waits for the work"});
+  std::vector<std::string> places;
+  for (const auto& [file, line] : lines) places.push_back(std::to_string(line));
+  if (places.size() > 3) places = {places[0], places[1], "others"};
+  out.reason = fmt::format("on every path the wait at {} comes before any access that conflicts",
+                           fmt::join(places, " or "));
+  return out;
+}
+
+Busiest Decider::find_busiest() const {
+  Busiest busiest;
+  for (const FlatGraph& graph : graphs_) {
+    const Round round = busiest_round(graph, removed_);
+    // A loop runs more often than any function that is called once.
+    if (std::pair(round.loop, round.waits) <= std::pair(busiest.loop, busiest.waits)) continue;
+    busiest = {program_.functions[graph.root].name, round.loop, round.waits, round.after};
+  }
+  return busiest;
 }
 
 Decision Decider::explain_kept(int wait) {

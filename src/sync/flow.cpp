@@ -321,7 +321,10 @@ void Flow::wait(const FlatEvent& flat, State& state, int wait_index, bool here) 
     if (perhaps) {
       ended_any = ended_any || surely;
       if (reporting_) result_.ended[wait_index].insert(key.first);
-      if (!gone && surely) state.ended.insert(key.first);
+      if (!gone && surely) {
+        state.ended.insert(key.first);
+        if (reporting_ && key.second >= 0) result_.covered[key.second].insert(event_of(flat));
+      }
       if (gone && key.second < 0) {
         if (work.unretained) {
           report({Cause::lifetime, key.first, event_of(flat), -1, -1, wait_index, false});
