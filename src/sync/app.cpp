@@ -28,6 +28,8 @@ struct Arguments {
   bool dump = false;
   bool dry_run = false;
   std::vector<unsigned> only;
+  bool batch = false;
+  std::string strategic;
 };
 
 void show_progress(int done, int all) {
@@ -60,16 +62,36 @@ int scan(const Arguments& arguments) {
   return exit_code(summarise(result));
 }
 
-int fix(const Arguments& arguments) {
+std::string counted(int count, const char* one, const char* many) {
+  return fmt::format("{} {}", count, count == 1 ? one : many);
+}
+
+void print_totals(const Fix& total, bool dry_run) {
+  fmt::print("{} removed, {} moved", counted(total.removed, "wait", "waits"), total.moved);
+  if (total.added > 0) fmt::print(", {} added", total.added);
+  if (total.joined > 0) {
+    fmt::print("; {} joined", counted(total.joined, "command buffer", "command buffers"));
+  }
+  fmt::print("{}\n", dry_run ? " (dry run: nothing written)" : "");
+}
+
+int fix(Arguments arguments) {
+  FixOptions options;
+  options.only = {arguments.only.begin(), arguments.only.end()};
+  options.batch = arguments.batch;
+  if (arguments.strategic == "loop") options.strategic = Strategic::loop;
+  if (arguments.strategic == "function") options.strategic = Strategic::function;
+  arguments.scan.functions_wait = options.strategic == Strategic::function;
+  options.scan = arguments.scan;
   const ScanResult result = scan_paths(arguments.paths, arguments.scan, show_progress);
-  FixOptions options{arguments.scan, {arguments.only.begin(), arguments.only.end()}};
-  int removed = 0;
-  int moved = 0;
+  Fix total;
   for (const FileScan& file : result.files) {
     const Fix plan = plan_fix(file, options);
     for (const std::string& note : plan.notes) fmt::print("{}\n", note);
-    removed += plan.removed;
-    moved += plan.moved;
+    total.removed += plan.removed;
+    total.moved += plan.moved;
+    total.joined += plan.joined;
+    total.added += plan.added;
     if (plan.before == plan.after) continue;
     fmt::print("{}", unified_diff(plan.before, plan.after, file.path));
     if (arguments.dry_run) continue;
@@ -79,8 +101,7 @@ int fix(const Arguments& arguments) {
     const std::string backup = write_with_backup(file.path, plan.before, plan.after);
     fmt::print("{}: the original is {}\n", file.path, backup);
   }
-  fmt::print("{} waits removed, {} moved{}\n", removed, moved,
-             arguments.dry_run ? " (dry run: nothing written)" : "");
+  print_totals(total, arguments.dry_run);
   return 0;
 }
 
@@ -139,6 +160,12 @@ int dispatch(int argc, char** argv) {
   fix_command->add_flag("--dry-run", arguments.dry_run, "show the edits and write nothing");
   fix_command->add_option("--only", arguments.only, "only the waits on these lines")
       ->delimiter(',');
+  fix_command->add_flag("--batch", arguments.batch, "join neighbouring command buffers too");
+  fix_command
+      ->add_option("--strategic", arguments.strategic,
+                   "loop: one wait in every loop that commits; function: one before every function "
+                   "returns that submits work")
+      ->check(CLI::IsMember({"loop", "function"}));
   CLI::App* verify_command = program.add_subcommand("verify", "analyse mended files again");
   verify_command->add_option("PATH", arguments.paths, "files and directories")->required();
   CLI::App* restore_command = program.add_subcommand("restore", "put the originals back");

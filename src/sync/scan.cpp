@@ -127,6 +127,9 @@ FileScan scan_text(const std::string& path, const std::string& text, const ScanO
   scan.text = text;
   scan.language = frontend::language_of(path);
   scan.unit = frontend::parse(path, text, scan.language, flags_for(path, options));
+  for (Function& function : scan.unit.program.functions) {
+    function.external = function.external || (options.functions_wait && !function.block);
+  }
   scan.decisions = decide(scan.unit.program);
   add_hidden(scan);
   return scan;

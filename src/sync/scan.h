@@ -30,6 +30,7 @@ struct FileScan {
 struct ScanOptions {
   std::vector<std::string> flags;
   std::string compile_commands;
+  bool functions_wait = false;  ///< No function may return with work in flight, whoever calls it.
 };
 
 struct ScanResult {

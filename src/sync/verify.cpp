@@ -2,7 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <set>
+
 #include "sync/backup.h"
+#include "sync/compile.h"
 
 namespace cajal::sync {
 namespace {
@@ -29,6 +35,37 @@ int count_empty_handlers(const std::string& text) {
   return count;
 }
 
+/// Commits that no wait of the file ends, as "function: command buffer".
+std::multiset<std::string> unwaited(const FileScan& scan, bool unreported_only) {
+  std::set<unsigned> ended;
+  for (const auto& commits : scan.decisions.commits) {
+    for (const Evidence& commit : commits) ended.insert(commit.line);
+  }
+  std::multiset<std::string> out;
+  for (const CommitText& commit : scan.unit.commits) {
+    if (ended.contains(commit.line) || (unreported_only && commit.reported)) continue;
+    out.insert(commit.function + ": " + commit.command);
+  }
+  return out;
+}
+
+/// Commits that lost their wait and whose errors nobody would see.
+std::vector<std::string> silenced(const FileScan& original, const FileScan& now) {
+  const auto before = unwaited(original, false);
+  std::vector<std::string> out;
+  const auto after = unwaited(now, true);
+  std::set_difference(after.begin(), after.end(), before.begin(), before.end(),
+                      std::back_inserter(out));
+  return out;
+}
+
+std::string compiled_text(const std::optional<bool>& before, const std::optional<bool>& now) {
+  if (!now.has_value()) return "not compiled: no compiler for it here";
+  if (*now) return "compiles";
+  if (before.has_value() && !*before) return "does not compile here, nor did the original";
+  return before.has_value() ? "does not compile, and the original did" : "does not compile here";
+}
+
 }  // namespace
 
 Verification verify(const FileScan& scan, const ScanOptions& options) {
@@ -47,6 +84,7 @@ Verification verify(const FileScan& scan, const ScanOptions& options) {
   const int empty = count_empty_handlers(scan.text);
   line(empty == 0, fmt::format("{} completion handlers without a body", empty));
   const std::string backup = newest_backup(scan.path);
+  std::optional<bool> before;
   if (!backup.empty()) {
     const FileScan original = scan_text(scan.path, read_file(backup), options);
     line(scan.unit.unparsed.size() <= original.unit.unparsed.size(),
@@ -56,11 +94,17 @@ Verification verify(const FileScan& scan, const ScanOptions& options) {
                      count_word(scan.text, "waitUntilCompleted");
     const int added = count_word(scan.text, "addCompletedHandler") -
                       count_word(original.text, "addCompletedHandler");
-    line(gone <= 0 || added > 0,
-         fmt::format("{} Metal waits gone, {} handlers that report errors added", gone, added));
+    out.text +=
+        fmt::format("       Metal waits gone: {}; completion handlers added: {}\n", gone, added);
+    const auto lost = silenced(original, scan);
+    line(lost.empty(), fmt::format("{} commits lost their wait and report no error", lost.size()));
+    for (const std::string& commit : lost) out.text += "         " + commit + "\n";
+    before = compiles(backup, scan.language, options.flags);
     out.text += fmt::format("       waits: {} before, {} now\n", original.unit.program.waits.size(),
                             scan.unit.program.waits.size());
   }
+  const auto now = compiles(scan.path, scan.language, options.flags);
+  line(!now.has_value() || *now || !before.has_value() || !*before, compiled_text(before, now));
   out.text += fmt::format("       waitUntilCompleted left: {}; addCompletedHandler present: {}\n",
                           count_word(scan.text, "waitUntilCompleted"),
                           count_word(scan.text, "addCompletedHandler"));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -79,8 +80,10 @@ class Lowering {
                    const std::vector<const clang::Expr*>& arguments);
   void encode(const clang::Expr* call, const std::string& name, const Path& target,
               const std::vector<const clang::Expr*>& arguments);
+  void note_reporting(const clang::Expr* call, int handler);
   void add_handler(const clang::Expr* call, const Path& target, const clang::Expr* handler);
   void commit(const clang::Expr* call, const Path& target);
+  void note_make(const clang::Expr* call, const clang::Expr* receiver);
 
   // Common.
   Event& emit(Op op, clang::SourceLocation at);
@@ -88,6 +91,7 @@ class Lowering {
   int add_wait(const clang::Expr* call, const Path& target, Settled settled = Settled::no,
                const std::string& why = {});
   Path path(const clang::Expr* expression);
+  const clang::CompoundStmt* compound_with(const clang::Expr* statement) const;
   std::string text(clang::SourceRange range) const;
   unsigned offset(clang::SourceLocation at) const;
   Function& function() { return unit_.result.program.functions[index_]; }
@@ -99,8 +103,9 @@ class Lowering {
   PathFinder paths_;
   int block_ = 0;
   std::vector<Anchor> anchors_;
-  std::vector<unsigned> clocks_;  ///< Lines that read a clock.
-  std::string capture_;           ///< Why nothing here may move: a stream capture.
+  std::vector<unsigned> clocks_;    ///< Lines that read a clock.
+  std::set<std::string> reported_;  ///< Command buffers, as written, whose handler looks at errors.
+  std::string capture_;             ///< Why nothing here may move: a stream capture.
 };
 
 /// Statements of a body in which a wait can stand: every compound statement, innermost last.

@@ -1,6 +1,7 @@
 // Metal's calls, Objective-C messages and metal-cpp methods by one set of names.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -52,6 +53,7 @@ bool Lowering::call_metal(const clang::Expr* call, const std::string& name,
     event.source = path(receiver);
     // A descriptor may ask for unretained references too.
     event.traits.unretained = name != "commandBuffer" || !arguments.empty();
+    if (name == "commandBuffer" && arguments.empty()) note_make(call, receiver);
     return true;
   }
   const bool wait_like =
@@ -90,6 +92,30 @@ bool Lowering::call_metal(const clang::Expr* call, const std::string& name,
   return kind == Kind::metal;
 }
 
+/// Only where the call initialises a variable: there it can be given another value.
+void Lowering::note_make(const clang::Expr* call, const clang::Expr* receiver) {
+  if (receiver == nullptr || call->getBeginLoc().isMacroID()) return;
+  for (const clang::CompoundStmt* compound : compounds_of(body_)) {
+    for (const clang::Stmt* child : compound->body()) {
+      const auto* declared = llvm::dyn_cast<clang::DeclStmt>(child);
+      if (declared == nullptr || !declared->isSingleDecl()) continue;
+      const auto* variable = llvm::dyn_cast<clang::VarDecl>(declared->getSingleDecl());
+      if (variable == nullptr || variable->getInit() == nullptr ||
+          variable->getInit()->IgnoreImplicit() != call) {
+        continue;
+      }
+      MakeText where;
+      where.line = unit_.line(call->getExprLoc());
+      where.begin = offset(call->getBeginLoc());
+      where.end = where.begin + static_cast<unsigned>(text(call->getSourceRange()).size());
+      where.compound = static_cast<int>(offset(compound->getBeginLoc()));
+      where.name = variable->getNameAsString();
+      where.queue = text(receiver->getSourceRange());
+      unit_.result.makes.push_back(where);
+    }
+  }
+}
+
 void Lowering::commit(const clang::Expr* call, const Path& target) {
   CommitText where;
   where.line = unit_.line(call->getExprLoc());
@@ -108,6 +134,12 @@ void Lowering::commit(const clang::Expr* call, const Path& target) {
                    (llvm::isa<clang::DeclRefExpr>(plain) || llvm::isa<clang::MemberExpr>(plain) ||
                     llvm::isa<clang::ObjCIvarRefExpr>(plain));
   if (plain != nullptr) where.command = text(plain->getSourceRange());
+  where.reported = reported_.contains(where.command);
+  const clang::CompoundStmt* compound = compound_with(call);
+  if (compound != nullptr && where.writable) {
+    where.compound = static_cast<int>(offset(compound->getBeginLoc()));
+    where.end = where.begin + static_cast<unsigned>(text(call->getSourceRange()).size());
+  }
   unit_.result.commits.push_back(where);
   emit(Op::commit, call->getExprLoc()).target = target;
 }
@@ -139,9 +171,29 @@ bool Lowering::call_command_buffer(const clang::Expr* call, const std::string& n
   return true;
 }
 
+/// A handler out of sight is taken to do what handlers are for.
+void Lowering::note_reporting(const clang::Expr* call, int handler) {
+  const auto looks = [](const Block& block) {
+    return std::any_of(block.events.begin(), block.events.end(),
+                       [](const Event& event) { return event.op == Op::status; });
+  };
+  if (handler >= 0) {
+    const auto& blocks = unit_.result.program.functions[handler].blocks;
+    if (std::none_of(blocks.begin(), blocks.end(), looks)) return;
+  }
+  const clang::Expr* receiver = nullptr;
+  if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call)) {
+    receiver = message->getInstanceReceiver();
+  } else if (const auto* member = llvm::dyn_cast<clang::CXXMemberCallExpr>(call)) {
+    receiver = member->getImplicitObjectArgument();
+  }
+  if (receiver != nullptr) reported_.insert(text(bare(receiver)->getSourceRange()));
+}
+
 void Lowering::add_handler(const clang::Expr* call, const Path& target,
                            const clang::Expr* handler) {
   const int block = callable(handler);
+  note_reporting(call, block);
   std::vector<Access> accesses;
   if (block >= 0) {
     accesses = handler_accesses(block);
