@@ -83,16 +83,18 @@ int fix(Arguments arguments) {
   if (arguments.strategic == "function") options.strategic = Strategic::function;
   arguments.scan.functions_wait = options.strategic == Strategic::function;
   options.scan = arguments.scan;
-  const ScanResult result = scan_paths(arguments.paths, arguments.scan, show_progress);
+  ScanResult result = scan_paths(arguments.paths, arguments.scan, show_progress);
   Fix total;
-  for (const FileScan& file : result.files) {
-    const Fix plan = plan_fix(file, options);
+  for (FileScan& file : result.files) {
+    const Fix plan = plan_fix(result, file, options);
     for (const std::string& note : plan.notes) fmt::print("{}\n", note);
     total.removed += plan.removed;
     total.moved += plan.moved;
     total.joined += plan.joined;
     total.added += plan.added;
     if (plan.before == plan.after) continue;
+    // The files after it are decided with what this one becomes.
+    if (arguments.scan.whole_program) file = scan_again(result, file, plan.after, arguments.scan);
     fmt::print("{}", unified_diff(plan.before, plan.after, file.path));
     if (arguments.dry_run) continue;
     if (read_file(file.path) != plan.before) {
@@ -184,6 +186,10 @@ int dispatch(int argc, char** argv) {
   }
   for (CLI::App* command : program.get_subcommands({})) {
     command->add_option("-p", arguments.scan.compile_commands, "compile_commands.json");
+  }
+  for (CLI::App* command : {scan_command, fix_command, verify_command}) {
+    command->add_flag("--whole-program", arguments.scan.whole_program,
+                      "the files are all there is: decide across them");
   }
   try {
     program.parse(static_cast<int>(own.size()), own.data());

@@ -255,7 +255,12 @@ Decision Decider::explain_gone(int wait) const {
   if (lines.empty()) return out;
   for (const auto& [file, line] : lines) out.evidence.push_back({file, line, "waits for the work"});
   std::vector<std::string> places;
-  for (const auto& [file, line] : lines) places.push_back(std::to_string(line));
+  for (const auto& [file, line] : lines) {
+    const bool elsewhere = file != program_.waits[wait].file && !program_.files.empty();
+    places.push_back(
+        elsewhere ? fmt::format("{}:{}", program_.files[static_cast<std::size_t>(file)], line)
+                  : std::to_string(line));
+  }
   if (places.size() > 3) places = {places[0], places[1], "others"};
   out.reason = fmt::format("on every path the wait at {} comes before any access that conflicts",
                            fmt::join(places, " or "));
@@ -280,7 +285,7 @@ Decision Decider::explain_kept(int wait) {
   for (const std::size_t at : graphs_of_[wait]) {
     const FlowResult result = run_flow(graphs_[at], query(with));
     const Conflict* worst = worst_conflict(graphs_[at], result, wait);
-    if (worst != nullptr) return describe(program_, graphs_[at], *worst);
+    if (worst != nullptr) return describe(program_, graphs_[at], *worst, program_.waits[wait].file);
     if (find_unbounded(graphs_[at], with) >= 0) {
       growth = {Verdict::required,
                 0,

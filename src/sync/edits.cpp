@@ -85,7 +85,7 @@ class Planner {
     for (const Evidence& evidence : scan_.decisions.commits[wait]) {
       const auto& all = scan_.unit.commits;
       const auto found = std::find_if(all.begin(), all.end(), [&](const CommitText& one) {
-        return one.line == evidence.line && one.writable;
+        return evidence.file == scan_.number && one.line == evidence.line && one.writable;
       });
       if (found == all.end()) {
         why = fmt::format("no handler can be added to the commit at {}", evidence.line);
@@ -131,6 +131,10 @@ bool is_sound(const FileScan& before, const FileScan& after, int removed, std::s
     why = "the edited file would need a wait: " + after.decisions.missing.front().reason;
     return false;
   }
+  if (after.missing_elsewhere > before.missing_elsewhere) {
+    why = "another file of the program would need a wait";
+    return false;
+  }
   const auto count = [](const FileScan& scan) {
     return static_cast<int>(scan.unit.program.waits.size());
   };
@@ -143,8 +147,8 @@ bool is_sound(const FileScan& before, const FileScan& after, int removed, std::s
 
 class Fixer {
  public:
-  Fixer(const FileScan& scan, const FixOptions& options)
-      : current_(scan), options_(options), only_(options.only) {
+  Fixer(const ScanResult& result, const FileScan& scan, const FixOptions& options)
+      : result_(result), current_(scan), options_(options), only_(options.only) {
     fix_.before = scan.text;
   }
 
@@ -179,7 +183,7 @@ class Fixer {
 
   /// Takes the text over when it holds up under a new analysis.
   bool take(const std::string& text, int waits_less, std::string& why) {
-    FileScan next = scan_text(current_.path, text, options_.scan);
+    FileScan next = scan_again(result_, current_, text, options_.scan);
     if (!is_sound(current_, next, waits_less, why)) return false;
     current_ = std::move(next);
     changed_ = true;
@@ -191,6 +195,7 @@ class Fixer {
   void join_all();
   void bound_loops();
 
+  const ScanResult& result_;
   FileScan current_;
   const FixOptions& options_;
   std::set<unsigned> only_;  // Follows the lines as they shift.
@@ -281,6 +286,12 @@ void Fixer::bound_loops() {
 
 }  // namespace
 
-Fix plan_fix(const FileScan& scan, const FixOptions& options) { return Fixer(scan, options).run(); }
+Fix plan_fix(const FileScan& scan, const FixOptions& options) {
+  return plan_fix({}, scan, options);
+}
+
+Fix plan_fix(const ScanResult& result, const FileScan& scan, const FixOptions& options) {
+  return Fixer(result, scan, options).run();
+}
 
 }  // namespace cajal::sync

@@ -38,4 +38,7 @@ struct Fix {
 /// Strategic::function the scan must have been made with ScanOptions::functions_wait.
 Fix plan_fix(const FileScan& scan, const FixOptions& options);
 
+/// As part of a whole program, whose other files are in `result`.
+Fix plan_fix(const ScanResult& result, const FileScan& scan, const FixOptions& options);
+
 }  // namespace cajal::sync

@@ -163,20 +163,27 @@ std::vector<Access> Lowering::handler_accesses(int block) const {
   return out;
 }
 
-void Lowering::call_known(const clang::Expr* call, int callee, const clang::Expr* receiver,
-                          const std::vector<const clang::Expr*>& arguments) {
-  std::vector<Path> passed;
+/// What is passed and where the value goes.
+void Lowering::describe_call(Event& event, const clang::Expr* call, const clang::Expr* receiver,
+                             const std::vector<const clang::Expr*>& arguments) {
   for (const clang::Expr* argument : arguments) {
     const clang::QualType type = argument->getType();
     const bool named = is_reference_like(type) || argument->isGLValue() || type->isRecordType();
-    passed.push_back(named ? path(argument) : Path());
+    event.arguments.push_back(named ? path(argument) : Path());
   }
-  const Path self = receiver != nullptr ? path(receiver) : Path();
+  if (receiver != nullptr) event.source = path(receiver);
+  event.target = paths_.value_of(call, false);
+}
+
+void Lowering::call_known(const clang::Expr* call, int callee, const clang::Expr* receiver,
+                          const std::vector<const clang::Expr*>& arguments) {
+  Event described;
+  describe_call(described, call, receiver, arguments);
   Event& event = emit(Op::call, call->getExprLoc());
   event.callee = callee;
-  event.arguments = std::move(passed);
-  event.source = self;
-  event.target = paths_.value_of(call, false);
+  event.arguments = std::move(described.arguments);
+  event.source = described.source;
+  event.target = described.target;
 }
 
 /// A library touches what it is handed and nothing else; what it calls back runs at once.
@@ -213,7 +220,7 @@ void Lowering::call_system(const clang::Expr* call,
 
 void Lowering::call_unknown(const clang::Expr* call,
                             const std::vector<const clang::Expr*>& arguments,
-                            const std::string& why) {
+                            const std::string& why, const clang::Decl* callee) {
   std::vector<Access> accesses;
   for (const clang::Expr* argument : arguments) {
     const Path handed = path(argument);
@@ -223,7 +230,16 @@ void Lowering::call_unknown(const clang::Expr* call,
     const Path handed = path(receiver);
     if (!handed.empty()) accesses.push_back({handed, true, false});
   }
+  Event described;
+  if (callee != nullptr) {
+    described.symbol = symbol_of(callee);
+    describe_call(described, call, receiver_of(call), arguments);
+  }
   Event& event = emit(Op::unknown, call->getExprLoc());
+  event.symbol = described.symbol;
+  event.arguments = std::move(described.arguments);
+  event.source = described.source;
+  event.target = described.target;
   event.traits.touches_all = true;
   event.accesses = std::move(accesses);
   event.text = why;
@@ -309,7 +325,7 @@ void Lowering::call(const clang::Expr* call) {
       }
       return;
     }
-    return call_unknown(call, arguments, "calls " + name + ", which is not in view");
+    return call_unknown(call, arguments, "calls " + name + ", which is not in view", method);
   }
   const clang::FunctionDecl* function = function_of(call);
   if (function == nullptr) return call_unknown(call, arguments, "calls through a pointer");
@@ -333,7 +349,8 @@ void Lowering::call(const clang::Expr* call) {
     return call_system(call, arguments);
   }
   if (function->isDefaulted() || function->isImplicit()) return;
-  call_unknown(call, arguments, fmt::format("calls {}, which is not in view", name));
+  call_unknown(call, arguments, fmt::format("calls {}, which is not in view", name),
+               may_be_overridden(function) ? nullptr : function);
 }
 
 void Lowering::construct(const clang::CXXConstructExpr* made) {

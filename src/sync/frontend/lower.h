@@ -53,11 +53,13 @@ class Lowering {
   // Calls (calls.cpp).
   void call(const clang::Expr* call);
   void construct(const clang::CXXConstructExpr* made);
+  void describe_call(Event& event, const clang::Expr* call, const clang::Expr* receiver,
+                     const std::vector<const clang::Expr*>& arguments);
   void call_known(const clang::Expr* call, int callee, const clang::Expr* receiver,
                   const std::vector<const clang::Expr*>& arguments);
   void call_system(const clang::Expr* call, const std::vector<const clang::Expr*>& arguments);
   void call_unknown(const clang::Expr* call, const std::vector<const clang::Expr*>& arguments,
-                    const std::string& why);
+                    const std::string& why, const clang::Decl* callee = nullptr);
   bool call_dispatch(const clang::Expr* call, const std::string& name,
                      const std::vector<const clang::Expr*>& arguments);
   int callable(const clang::Expr* argument) const;

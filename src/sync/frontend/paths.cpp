@@ -9,6 +9,7 @@
 #include "clang/AST/DeclObjC.h"
 #include "clang/AST/ExprCXX.h"
 #include "clang/AST/ExprObjC.h"
+#include "clang/Index/USRGeneration.h"
 #include "sync/frontend/types.h"
 
 namespace cajal::sync::frontend {
@@ -92,6 +93,15 @@ const clang::Expr* receiver_of(const clang::Expr* expression) {
 
 }  // namespace
 
+std::string symbol_of(const clang::Decl* declaration) {
+  const auto* function = llvm::dyn_cast<clang::FunctionDecl>(declaration);
+  if (function != nullptr && !function->isExternallyVisible()) return {};
+  llvm::SmallString<128> symbol;
+  // True for what has no such name.
+  if (clang::index::generateUSRForDecl(declaration, symbol)) return {};
+  return std::string(symbol);
+}
+
 std::string name_of_call(const clang::Expr* call) {
   if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call)) {
     return message->getSelector().getNameForSlot(0).str();
@@ -165,6 +175,12 @@ Path PathFinder::of(const clang::ValueDecl* declaration, bool) {
     if (param == nullptr && (!variable->isLocalVarDecl() || variable->isStaticLocal())) {
       path.root = Root::global;
       path.name = variable->getQualifiedNameAsString();
+      if (!variable->isExternallyVisible()) {
+        // Another file, or another function, may have one of the same name.
+        path.name +=
+            fmt::format("@{}", unit_.sources().getFileOffset(unit_.sources().getExpansionLoc(
+                                   variable->getCanonicalDecl()->getLocation())));
+      }
       return path;
     }
     path.root = Root::local;

@@ -45,6 +45,9 @@ const clang::Expr* bare(const clang::Expr* expression);
 /// The variable or field that an expression names, if it names one.
 const clang::ValueDecl* named_by(const clang::Expr* expression);
 
+/// A name that is the same in all files of a program; empty where only one file can use it.
+std::string symbol_of(const clang::Decl* declaration);
+
 /// The first part of a selector, or the method's or function's name.
 std::string name_of_call(const clang::Expr* call);
 

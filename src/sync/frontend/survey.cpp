@@ -193,20 +193,31 @@ bool declared_elsewhere(const Unit& unit, const clang::Decl* declaration) {
   return false;
 }
 
-/// Code in other files may call it.
-bool is_external(const Unit& unit, const Surveyor& surveyor, const Code& code) {
+/// Something else than a call by its name may run it: an override, a selector, a pointer.
+bool is_exposed(const Surveyor& surveyor, const Code& code) {
   if (code.block) return false;
   if (const auto* method = llvm::dyn_cast<clang::ObjCMethodDecl>(code.declaration)) {
-    const auto* interface = method->getClassInterface();
-    const bool own = interface != nullptr && unit.in_main(interface->getLocation());
-    return !own || method->isOverriding() ||
+    return method->isOverriding() ||
            surveyor.selectors.contains(method->getSelector().getAsString());
   }
   const auto* function = llvm::cast<clang::FunctionDecl>(code.declaration);
-  if (surveyor.taken.contains(function->getCanonicalDecl())) return true;
+  const auto* method = llvm::dyn_cast<clang::CXXMethodDecl>(function);
+  return surveyor.taken.contains(function->getCanonicalDecl()) ||
+         (method != nullptr && method->isVirtual());
+}
+
+/// Code in other files may call it.
+bool is_external(const Unit& unit, const Surveyor& surveyor, const Code& code) {
+  if (code.block) return false;
+  if (is_exposed(surveyor, code)) return true;
+  if (const auto* method = llvm::dyn_cast<clang::ObjCMethodDecl>(code.declaration)) {
+    const auto* interface = method->getClassInterface();
+    return interface == nullptr || !unit.in_main(interface->getLocation());
+  }
+  const auto* function = llvm::cast<clang::FunctionDecl>(code.declaration);
   if (function->isMain()) return false;
   if (const auto* method = llvm::dyn_cast<clang::CXXMethodDecl>(function)) {
-    return method->isVirtual() || !unit.in_main(method->getParent()->getLocation());
+    return !unit.in_main(method->getParent()->getLocation());
   }
   if (!function->isExternallyVisible()) return false;
   return !surveyor.has_main || declared_elsewhere(unit, function);
@@ -229,6 +240,8 @@ std::vector<Code> survey(Unit& unit, const std::vector<std::pair<unsigned, std::
     function.end_line = unit.line(code.body->getEndLoc());
     function.block = code.block;
     function.external = is_external(unit, surveyor, code);
+    function.exposed = is_exposed(surveyor, code);
+    function.symbol = code.block ? "" : symbol_of(code.declaration);
     if (const auto* plain = llvm::dyn_cast<clang::FunctionDecl>(code.declaration)) {
       function.parameters = static_cast<int>(plain->getNumParams());
     } else if (const auto* method = llvm::dyn_cast<clang::ObjCMethodDecl>(code.declaration)) {
@@ -248,7 +261,7 @@ std::vector<Code> survey(Unit& unit, const std::vector<std::pair<unsigned, std::
   if (any_opaque) {
     // What does not parse may call anything.
     for (Function& function : unit.result.program.functions) {
-      if (!function.block) function.external = true;
+      if (!function.block) function.external = function.exposed = true;
     }
   }
   return surveyor.found;
