@@ -208,6 +208,8 @@ void Lowering::statement(const clang::Stmt* statement) {
     give_back(back);
   } else if (const auto* gone = llvm::dyn_cast<clang::CXXDeleteExpr>(statement)) {
     access(gone->getArgument(), true, false);
+  } else if (const auto* loop = llvm::dyn_cast<clang::ObjCForCollectionStmt>(statement)) {
+    enumerate(loop);
   } else if (const auto* made = llvm::dyn_cast<clang::CXXConstructExpr>(statement)) {
     construct(made);
   } else if (llvm::isa<clang::CallExpr>(statement) ||

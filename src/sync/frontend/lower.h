@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "clang/AST/StmtObjC.h"
 #include "clang/Analysis/CFG.h"
 #include "sync/frontend/paths.h"
 #include "sync/frontend/types.h"
@@ -43,6 +44,7 @@ class Lowering {
   void read(const clang::Expr* lvalue);
   void write(const clang::Expr* lvalue);
   void access(const clang::Expr* lvalue, bool is_write, bool is_read);
+  void touch_unseen(const clang::Expr* lvalue);
   bool matters(const clang::Expr* lvalue) const;
   void assign(const clang::Expr* left, const clang::Expr* right);
   void assign(const Path& target, clang::QualType type, const clang::Expr* right);
@@ -66,6 +68,14 @@ class Lowering {
   int find_function(const clang::Expr* call) const;
   std::vector<Access> handler_accesses(int function) const;
 
+  // Foundation's classes (foundation.cpp).
+  void call_foundation(const clang::ObjCMessageExpr* call, const std::string& name,
+                       const clang::Expr* receiver,
+                       const std::vector<const clang::Expr*>& arguments);
+  void store_objects(const clang::ObjCMessageExpr* call, const std::string& name,
+                     const clang::Expr* receiver, const std::vector<const clang::Expr*>& arguments);
+  void enumerate(const clang::ObjCForCollectionStmt* loop);
+
   // CUDA and HIP (cuda.cpp).
   bool call_cuda(const clang::CallExpr* call, const std::string& name);
   void copy_cuda(const clang::CallExpr* call, const std::string& what);
@@ -83,6 +93,14 @@ class Lowering {
   void encode(const clang::Expr* call, const std::string& name, const Path& target,
               const std::vector<const clang::Expr*>& arguments);
   void note_reporting(const clang::Expr* call, int handler);
+  bool comes_from_metal(const clang::Expr* call, Kind receiver) const;
+  void encode_kernel(const clang::Expr* call, const Path& target, const clang::Expr* receiver,
+                     const std::vector<const clang::Expr*>& arguments);
+  bool call_other_metal(const clang::Expr* call, const std::string& name,
+                        const clang::Expr* receiver,
+                        const std::vector<const clang::Expr*>& arguments);
+  void touch_resource(const clang::Expr* call, const clang::Expr* receiver,
+                      const std::vector<const clang::Expr*>& arguments);
   void add_handler(const clang::Expr* call, const Path& target, const clang::Expr* handler);
   void commit(const clang::Expr* call, const Path& target);
   void note_make(const clang::Expr* call, const clang::Expr* receiver);
