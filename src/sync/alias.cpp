@@ -103,6 +103,7 @@ void PathTable::merge(int first, int second) {
   second = find(second);
   if (first == second) return;
   nodes_[second].parent = first;
+  nodes_[first].handed_out = nodes_[first].handed_out || nodes_[second].handed_out;
   auto& members = nodes_[first].members;
   members.insert(members.end(), nodes_[second].members.begin(), nodes_[second].members.end());
   const auto children = nodes_[second].children;
@@ -192,6 +193,11 @@ bool PathTable::overlap(int first, int second) {
   const auto known = overlaps_.find(key);
   if (known != overlaps_.end()) return known->second;
   return overlaps_[key] = compute_overlap(first, second);
+}
+
+void PathTable::hand_out(int id) {
+  nodes_[find(node_of_path_[id])].handed_out = true;
+  escapes_.clear();
 }
 
 bool PathTable::escapes(int id) {

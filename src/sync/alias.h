@@ -31,6 +31,9 @@ class PathTable {
   /// things from out of sight that nothing tells apart.
   bool overlap(int first, int second);
 
+  /// Code out of sight is given this memory.
+  void hand_out(int id);
+
   /// True when code out of sight can hold this memory too.
   bool escapes(int id);
 
@@ -40,6 +43,7 @@ class PathTable {
  private:
   struct Node {
     int parent = -1;
+    bool handed_out = false;
     std::map<std::string, int> children;
     std::vector<int> members;  // Path ids that resolve to this node.
   };

@@ -194,7 +194,8 @@ int dispatch(int argc, char** argv) {
   try {
     program.parse(static_cast<int>(own.size()), own.data());
   } catch (const CLI::ParseError& error) {
-    return program.exit(error) == 0 ? 0 : kCannot;
+    if (error.get_exit_code() == 0) return program.exit(error);
+    throw Failure(fmt::format("{}; see cajal-sync --help", error.what()));
   }
   if (explain_command->parsed()) return explain_line(where, arguments);
   if (fix_command->parsed()) return fix(arguments);

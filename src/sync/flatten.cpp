@@ -139,7 +139,9 @@ void Flattener::append(const Event& event, const Frame& frame, int block) {
   flat.frame = event.op == Op::leave ? event.frame : frame.number;
   for (const Access& access : event.accesses) {
     const int path = intern(access.path, frame);
-    if (path >= 0) flat.accesses.push_back({path, access.write, access.handler});
+    if (path < 0) continue;
+    flat.accesses.push_back({path, access.write, access.handler});
+    if (event.op == Op::unknown) graph_.paths.hand_out(path);
   }
   graph_.blocks[block].events.push_back(static_cast<int>(graph_.events.size()));
   graph_.events.push_back(std::move(flat));

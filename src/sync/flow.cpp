@@ -23,7 +23,8 @@ void cover(Work& work, int object) {
 
 class Flow {
  public:
-  Flow(FlatGraph& graph, const FlowQuery& query) : graph_(graph), query_(query) {}
+  Flow(FlatGraph& graph, const FlowQuery& query)
+      : graph_(graph), query_(query), outside_(work_from_outside()) {}
 
   FlowResult run() {
     std::vector<State> in(graph_.blocks.size());
@@ -39,7 +40,9 @@ class Flow {
   }
 
  private:
-  State at_entry();
+  std::vector<Work> work_from_outside();
+  void add_outside_work(State& state) const;
+  State at_entry() const;
   void settle(std::vector<State>& in);
   State through(int block, State state);
   void apply(int event, State& state);
@@ -75,24 +78,23 @@ class Flow {
 
   FlatGraph& graph_;
   const FlowQuery& query_;
+  std::vector<Work> outside_;
   FlowResult result_;
   bool reporting_ = false;
   std::set<std::tuple<int, int, int>> reported_;
 };
 
-/// Whoever called may have left work on every queue and command buffer that it can see as well.
-State Flow::at_entry() {
-  State state;
-  state.reached = true;
-  if (graph_.starts_program) return state;
-  int next = kEarlierWork;
+/// Code out of sight, the caller first of all, may have left work on every queue and command buffer
+/// that it can see as well.
+std::vector<Work> Flow::work_from_outside() {
+  std::vector<Work> out;
   std::set<int> seen;
   const auto add = [&](int path) {
     if (path < 0 || !seen.insert(path).second || !graph_.paths.escapes(path)) return;
     Work work;
     work.wild = true;
     if (is_definite(graph_.paths.path(path))) cover(work, first_object(path));
-    state.work[{next--, kNotRemoved}] = work;
+    out.push_back(work);
   };
   bool device_wide = false;
   for (const FlatEvent& event : graph_.events) {
@@ -104,8 +106,20 @@ State Flow::at_entry() {
   if (device_wide) {
     Work work;
     work.wild = true;
-    state.work[{next--, kNotRemoved}] = work;
+    out.push_back(work);
   }
+  return out;
+}
+
+void Flow::add_outside_work(State& state) const {
+  int site = kEarlierWork;
+  for (const Work& work : outside_) state.add_work({site--, kNotRemoved}, work);
+}
+
+State Flow::at_entry() const {
+  State state;
+  state.reached = true;
+  if (!graph_.starts_program) add_outside_work(state);
   return state;
 }
 
@@ -449,6 +463,7 @@ void Flow::unknown(int event, State& state) {
     }
     work.maybe_waited = work.maybe_waited || all || reaches;
   }
+  if (all) add_outside_work(state);
 }
 
 void Flow::leave(int event, State& state) {

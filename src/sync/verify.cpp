@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <iterator>
 #include <optional>
 #include <set>
@@ -35,15 +36,36 @@ int count_empty_handlers(const std::string& text) {
   return count;
 }
 
-/// Commits that no wait of the file ends, as "function: command buffer".
-std::multiset<std::string> unwaited(const FileScan& scan, bool unreported_only) {
-  std::set<unsigned> ended;
-  for (const auto& commits : scan.decisions.commits) {
-    for (const Evidence& commit : commits) ended.insert(commit.line);
+bool has_word(const std::string& text, const std::string& word) {
+  const auto is_part = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+  };
+  for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
+    const std::size_t end = at + word.size();
+    if ((at == 0 || !is_part(text[at - 1])) && (end == text.size() || !is_part(text[end]))) {
+      return true;
+    }
   }
+  return false;
+}
+
+/// Some wait is for this very command buffer; what another function waits for has another name.
+bool is_waited_for(const FileScan& scan, const CommitText& commit) {
+  for (std::size_t i = 0; i < scan.decisions.commits.size(); ++i) {
+    const WaitSite& site = scan.unit.program.waits[i];
+    if (site.function == commit.function && !has_word(site.call, commit.command)) continue;
+    for (const Evidence& ended : scan.decisions.commits[i]) {
+      if (ended.file == scan.number && ended.line == commit.line) return true;
+    }
+  }
+  return false;
+}
+
+/// Commits that no wait is for, as "function: command buffer".
+std::multiset<std::string> unwaited(const FileScan& scan, bool unreported_only) {
   std::multiset<std::string> out;
   for (const CommitText& commit : scan.unit.commits) {
-    if (ended.contains(commit.line) || (unreported_only && commit.reported)) continue;
+    if (is_waited_for(scan, commit) || (unreported_only && commit.reported)) continue;
     out.insert(commit.function + ": " + commit.command);
   }
   return out;
