@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Installs what cajal needs to build, and only what is missing.
 #
-#   scripts/install_dependencies.sh [--test] [--sanitizers] [--cuda]
+#   scripts/install_dependencies.sh [--test] [--sync] [--sanitizers] [--cuda]
 #
 #   --test        also GoogleTest and Google Benchmark
+#   --sync        also LLVM's and Clang's development files, the newest release from 14 to 20 that there
+#                 is: cajal-sync is built where they are
 #   --sanitizers  also clang with its OpenMP and sanitizer runtimes, for the tsan preset
 #   --cuda        also the headers of cuDNN's front end, from Python's package index into
 #                 ~/.local/share/cajal, where nvcc is: with them attention uses cuDNN where it is faster
@@ -21,18 +23,20 @@ fail() {
 }
 
 want_test=false
+want_sync=false
 want_sanitizers=false
 want_cuda=false
 for argument in "$@"; do
   case $argument in
     --test) want_test=true ;;
+    --sync) want_sync=true ;;
     --sanitizers) want_sanitizers=true ;;
     --cuda) want_cuda=true ;;
     -h | --help)
       sed -n '2,/^set /s/^# \{0,1\}//p' "$0"
       exit 0
       ;;
-    *) fail "unknown option $argument; use --test, --sanitizers, --cuda or --help" ;;
+    *) fail "unknown option $argument; use --test, --sync, --sanitizers, --cuda or --help" ;;
   esac
 done
 
@@ -58,6 +62,37 @@ as_root() {
 
 apt_installed() {
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# newest_llvm PREDICATE: the development packages of the newest LLVM for which it holds.
+newest_llvm() {
+  local release
+  for release in 20 19 18 17 16 15 14; do
+    if "$@" "libclang-$release-dev" && "$@" "llvm-$release-dev"; then
+      printf 'libclang-%s-dev llvm-%s-dev' "$release" "$release"
+      return
+    fi
+  done
+}
+
+apt_offers() { apt-cache show "$1" >/dev/null 2>&1; }
+
+install_llvm_with_apt() {
+  if [ -n "$(newest_llvm apt_installed)" ]; then return; fi
+  local packages
+  packages=$(newest_llvm apt_offers)
+  if [ -z "$packages" ]; then
+    quietly as_root apt-get update -q
+    packages=$(newest_llvm apt_offers)
+  fi
+  if [ -z "$packages" ]; then
+    say "no LLVM from 14 to 20 here, so no cajal-sync"
+    return
+  fi
+  say "installing with apt: $packages"
+  # shellcheck disable=SC2086
+  quietly as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -q -y --no-install-recommends $packages
 }
 
 install_with_apt() {
@@ -90,6 +125,7 @@ install_with_brew() {
   local packages="cmake ninja pkgconf libomp onednn fmt spdlog cli11 nlohmann-json tomlplusplus
     pcre2"
   if $want_test; then packages="$packages googletest google-benchmark"; fi
+  if $want_sync; then packages="$packages llvm@19"; fi
 
   local missing=() package
   for package in $packages; do
@@ -137,6 +173,7 @@ install_cudnn_frontend() {
 
 if command -v apt-get >/dev/null; then
   install_with_apt
+  if $want_sync; then install_llvm_with_apt; fi
 elif command -v brew >/dev/null; then
   install_with_brew
 else

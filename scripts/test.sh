@@ -4,9 +4,10 @@
 #   scripts/test.sh
 #
 # Two builds: the release preset with all tests, then the runtime's tests again in the debug preset,
-# where host access to memory that in-flight work uses is an error. Where nvcc is, the release build
-# has the CUDA backend, compiled for every architecture of CAJAL_CUDA_ARCHITECTURES; without a GPU its
-# tests are skipped. The last line counts the tests.
+# where host access to memory that in-flight work uses is an error. Between them scripts/test-sync.sh
+# prints cajal-sync's figures. Where nvcc is, the release build has the CUDA backend, compiled for
+# every architecture of CAJAL_CUDA_ARCHITECTURES; without a GPU its tests are skipped. The last line
+# counts the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -48,7 +49,7 @@ summarise() {
 }
 
 say "Dependencies"
-scripts/install_dependencies.sh --test --cuda
+scripts/install_dependencies.sh --test --sync --cuda
 
 say "Release build"
 cmake --preset release -DCAJAL_TESTS=ON -DCAJAL_BENCHMARKS=ON
@@ -57,6 +58,9 @@ tell_of_cuda build/release
 
 say "All tests"
 run_tests build/release
+
+say "What cajal-sync stands for"
+scripts/test-sync.sh build/release || failed_runs=$((failed_runs + 1))
 
 say "The runtime with host access checked"
 cmake --preset debug -DCAJAL_TESTS=ON -DCAJAL_BENCHMARKS=OFF -DCAJAL_CUDA=OFF

@@ -66,7 +66,7 @@ int PathTable::intern(const Path& path) {
     const int node = node_of(path);
     node_of_path_.push_back(node);
     nodes_[node].members.push_back(at->second);
-    overlaps_.clear();
+    forget();
   }
   return at->second;
 }
@@ -103,6 +103,7 @@ void PathTable::merge(int first, int second) {
   second = find(second);
   if (first == second) return;
   nodes_[second].parent = first;
+  nodes_[first].handed_out = nodes_[first].handed_out || nodes_[second].handed_out;
   auto& members = nodes_[first].members;
   members.insert(members.end(), nodes_[second].members.begin(), nodes_[second].members.end());
   const auto children = nodes_[second].children;
@@ -133,23 +134,41 @@ int PathTable::node_of(const Path& path) {
 
 void PathTable::unite(int first, int second) {
   merge(node_of_path_[first], node_of_path_[second]);
-  overlaps_.clear();
+  forget();
 }
 
-std::vector<int> PathTable::ancestors(int node) {
-  std::set<int> seen{find(node)};
-  bool grown = true;
-  while (grown) {
-    grown = false;
+void PathTable::forget() {
+  overlaps_.clear();
+  ancestors_.clear();
+  holders_.clear();
+  escapes_.clear();
+  below_.clear();
+}
+
+/// The node itself and everything that it lies in, sorted.
+const std::vector<int>& PathTable::ancestors(int node) {
+  node = find(node);
+  const auto known = ancestors_.find(node);
+  if (known != ancestors_.end()) return known->second;
+  if (holders_.empty()) {
+    holders_.resize(nodes_.size());
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      if (nodes_[i].parent >= 0 || seen.contains(static_cast<int>(i))) continue;
-      const bool above =
-          std::any_of(nodes_[i].children.begin(), nodes_[i].children.end(),
-                      [&](const auto& entry) { return seen.contains(find(entry.second)); });
-      if (above) grown = seen.insert(static_cast<int>(i)).second || grown;
+      if (nodes_[i].parent >= 0) continue;
+      for (const auto& [field, child] : nodes_[i].children) {
+        holders_[find(child)].push_back(static_cast<int>(i));
+      }
     }
   }
-  return {seen.begin(), seen.end()};
+  std::set<int> seen{node};
+  std::vector<int> ready{node};
+  while (!ready.empty()) {
+    const int at = ready.back();
+    ready.pop_back();
+    for (const int holder : holders_[at]) {
+      if (seen.insert(holder).second) ready.push_back(holder);
+    }
+  }
+  return ancestors_[node] = {seen.begin(), seen.end()};
 }
 
 bool PathTable::compute_overlap(int first, int second) {
@@ -170,20 +189,41 @@ bool PathTable::compute_overlap(int first, int second) {
 
 bool PathTable::overlap(int first, int second) {
   if (first > second) std::swap(first, second);
-  const auto known = overlaps_.find({first, second});
+  const auto key = (static_cast<std::uint64_t>(first) << 32U) | static_cast<std::uint32_t>(second);
+  const auto known = overlaps_.find(key);
   if (known != overlaps_.end()) return known->second;
-  const bool result = compute_overlap(first, second);
-  overlaps_[{first, second}] = result;
-  return result;
+  return overlaps_[key] = compute_overlap(first, second);
+}
+
+void PathTable::hand_out(int id) {
+  nodes_[find(node_of_path_[id])].handed_out = true;
+  escapes_.clear();
 }
 
 bool PathTable::escapes(int id) {
-  for (const int node : ancestors(node_of_path_[id])) {
-    for (const int member : nodes_[node].members) {
-      if (leaves_sight(paths_[member])) return true;
+  const auto known = escapes_.find(id);
+  if (known != escapes_.end()) return known->second;
+  const auto& nodes = ancestors(node_of_path_[id]);
+  return escapes_[id] = std::any_of(nodes.begin(), nodes.end(), [&](int node) {
+           const auto& members = nodes_[node].members;
+           return std::any_of(members.begin(), members.end(),
+                              [&](int member) { return leaves_sight(paths_[member]); });
+         });
+}
+
+const std::vector<int>& PathTable::below(int id) {
+  if (below_.empty()) {
+    below_.resize(paths_.size());
+    for (int part = 0; part < size(); ++part) {
+      Path whole = paths_[part];
+      while (!whole.fields.empty()) {
+        whole.fields.pop_back();
+        const auto at = ids_.find(key_of(whole));
+        if (at != ids_.end()) below_[at->second].push_back(part);
+      }
     }
   }
-  return false;
+  return below_[id];
 }
 
 }  // namespace cajal::sync

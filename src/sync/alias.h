@@ -1,6 +1,7 @@
 // Which paths may name the same memory: unification with fields (Steensgaard 1996).
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <unordered_map>
@@ -30,12 +31,19 @@ class PathTable {
   /// things from out of sight that nothing tells apart.
   bool overlap(int first, int second);
 
+  /// Code out of sight is given this memory.
+  void hand_out(int id);
+
   /// True when code out of sight can hold this memory too.
   bool escapes(int id);
+
+  /// Paths to parts of what `id` names: "m.acts[*]" for "m.acts" and for "m".
+  const std::vector<int>& below(int id);
 
  private:
   struct Node {
     int parent = -1;
+    bool handed_out = false;
     std::map<std::string, int> children;
     std::vector<int> members;  // Path ids that resolve to this node.
   };
@@ -43,15 +51,21 @@ class PathTable {
   int child(int node, const std::string& field);
   void merge(int first, int second);
   int node_of(const Path& path);
-  std::vector<int> ancestors(int node);
+  const std::vector<int>& ancestors(int node);
   bool compute_overlap(int first, int second);
+  void forget();
 
   std::vector<Path> paths_;
   std::vector<int> node_of_path_;
   std::unordered_map<std::string, int> ids_;
   std::unordered_map<std::string, int> roots_;
   std::vector<Node> nodes_;
-  std::map<std::pair<int, int>, bool> overlaps_;  // Valid until the next unite or intern.
+  // What is known until the next unite or intern.
+  std::unordered_map<std::uint64_t, bool> overlaps_;
+  std::unordered_map<int, std::vector<int>> ancestors_;
+  std::vector<std::vector<int>> holders_;  // For each node, those that it is a child of.
+  std::unordered_map<int, bool> escapes_;
+  std::vector<std::vector<int>> below_;
 };
 
 }  // namespace cajal::sync

@@ -1,6 +1,7 @@
 #include "sync/app.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -27,6 +28,8 @@ struct Arguments {
   bool dump = false;
   bool dry_run = false;
   std::vector<unsigned> only;
+  bool batch = false;
+  std::string strategic;
 };
 
 void show_progress(int done, int all) {
@@ -35,6 +38,13 @@ void show_progress(int done, int all) {
   const int filled = done * kWidth / all;
   fmt::print(stderr, "\r[{:#<{}}{:>{}}] {}/{} files", "", filled, "", kWidth - filled, done, all);
   if (done == all) fmt::print(stderr, "\n");
+}
+
+/// Columns of the terminal; 0, no limit, where the output goes elsewhere.
+std::size_t terminal_width() {
+  winsize size{};
+  if (isatty(STDOUT_FILENO) == 0 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return 0;
+  return size.ws_col;
 }
 
 int scan(const Arguments& arguments) {
@@ -48,21 +58,43 @@ int scan(const Arguments& arguments) {
     if (!out)
       throw Failure(arguments.sarif + ": cannot be written; check the folder's permissions");
   }
-  fmt::print("{}", arguments.json ? to_json(result) : to_table(result));
+  fmt::print("{}", arguments.json ? to_json(result) : to_table(result, terminal_width()));
   return exit_code(summarise(result));
 }
 
-int fix(const Arguments& arguments) {
-  const ScanResult result = scan_paths(arguments.paths, arguments.scan, show_progress);
-  FixOptions options{arguments.scan, {arguments.only.begin(), arguments.only.end()}};
-  int removed = 0;
-  int moved = 0;
-  for (const FileScan& file : result.files) {
-    const Fix plan = plan_fix(file, options);
+std::string counted(int count, const char* one, const char* many) {
+  return fmt::format("{} {}", count, count == 1 ? one : many);
+}
+
+void print_totals(const Fix& total, bool dry_run) {
+  fmt::print("{} removed, {} moved", counted(total.removed, "wait", "waits"), total.moved);
+  if (total.added > 0) fmt::print(", {} added", total.added);
+  if (total.joined > 0) {
+    fmt::print("; {} joined", counted(total.joined, "command buffer", "command buffers"));
+  }
+  fmt::print("{}\n", dry_run ? " (dry run: nothing written)" : "");
+}
+
+int fix(Arguments arguments) {
+  FixOptions options;
+  options.only = {arguments.only.begin(), arguments.only.end()};
+  options.batch = arguments.batch;
+  if (arguments.strategic == "loop") options.strategic = Strategic::loop;
+  if (arguments.strategic == "function") options.strategic = Strategic::function;
+  arguments.scan.functions_wait = options.strategic == Strategic::function;
+  options.scan = arguments.scan;
+  ScanResult result = scan_paths(arguments.paths, arguments.scan, show_progress);
+  Fix total;
+  for (FileScan& file : result.files) {
+    const Fix plan = plan_fix(result, file, options);
     for (const std::string& note : plan.notes) fmt::print("{}\n", note);
-    removed += plan.removed;
-    moved += plan.moved;
+    total.removed += plan.removed;
+    total.moved += plan.moved;
+    total.joined += plan.joined;
+    total.added += plan.added;
     if (plan.before == plan.after) continue;
+    // The files after it are decided with what this one becomes.
+    if (arguments.scan.whole_program) file = scan_again(result, file, plan.after, arguments.scan);
     fmt::print("{}", unified_diff(plan.before, plan.after, file.path));
     if (arguments.dry_run) continue;
     if (read_file(file.path) != plan.before) {
@@ -71,8 +103,7 @@ int fix(const Arguments& arguments) {
     const std::string backup = write_with_backup(file.path, plan.before, plan.after);
     fmt::print("{}: the original is {}\n", file.path, backup);
   }
-  fmt::print("{} waits removed, {} moved{}\n", removed, moved,
-             arguments.dry_run ? " (dry run: nothing written)" : "");
+  print_totals(total, arguments.dry_run);
   return 0;
 }
 
@@ -131,6 +162,12 @@ int dispatch(int argc, char** argv) {
   fix_command->add_flag("--dry-run", arguments.dry_run, "show the edits and write nothing");
   fix_command->add_option("--only", arguments.only, "only the waits on these lines")
       ->delimiter(',');
+  fix_command->add_flag("--batch", arguments.batch, "join neighbouring command buffers too");
+  fix_command
+      ->add_option("--strategic", arguments.strategic,
+                   "loop: one wait in every loop that commits; function: one before every function "
+                   "returns that submits work")
+      ->check(CLI::IsMember({"loop", "function"}));
   CLI::App* verify_command = program.add_subcommand("verify", "analyse mended files again");
   verify_command->add_option("PATH", arguments.paths, "files and directories")->required();
   CLI::App* restore_command = program.add_subcommand("restore", "put the originals back");
@@ -150,10 +187,15 @@ int dispatch(int argc, char** argv) {
   for (CLI::App* command : program.get_subcommands({})) {
     command->add_option("-p", arguments.scan.compile_commands, "compile_commands.json");
   }
+  for (CLI::App* command : {scan_command, fix_command, verify_command}) {
+    command->add_flag("--whole-program", arguments.scan.whole_program,
+                      "the files are all there is: decide across them");
+  }
   try {
     program.parse(static_cast<int>(own.size()), own.data());
   } catch (const CLI::ParseError& error) {
-    return program.exit(error) == 0 ? 0 : kCannot;
+    if (error.get_exit_code() == 0) return program.exit(error);
+    throw Failure(fmt::format("{}; see cajal-sync --help", error.what()));
   }
   if (explain_command->parsed()) return explain_line(where, arguments);
   if (fix_command->parsed()) return fix(arguments);

@@ -1,55 +1,10 @@
 #include <algorithm>
-#include <utility>
 
 #include "sync/flow.h"
+#include "sync/graph.h"
 
 namespace cajal::sync {
 namespace {
-
-/// Strongly connected components (Tarjan 1972), without recursion on the graph's depth.
-std::vector<int> components(const FlatGraph& graph) {
-  const int n = static_cast<int>(graph.blocks.size());
-  std::vector<int> component(n, -1);
-  std::vector<int> index(n, -1);
-  std::vector<int> low(n, 0);
-  std::vector<int> stack;
-  std::vector<bool> on_stack(n);
-  std::vector<std::pair<int, std::size_t>> calls;
-  int next_index = 0;
-  int next_component = 0;
-  const auto open = [&](int node) {
-    index[node] = low[node] = next_index++;
-    stack.push_back(node);
-    on_stack[node] = true;
-    calls.emplace_back(node, 0);
-  };
-  open(graph.entry);
-  while (!calls.empty()) {
-    auto& [node, edge] = calls.back();
-    const auto& next = graph.blocks[node].next;
-    if (edge < next.size()) {
-      const int to = next[edge++];
-      if (index[to] < 0) {
-        open(to);
-      } else if (on_stack[to]) {
-        low[node] = std::min(low[node], index[to]);
-      }
-      continue;
-    }
-    const int done = node;
-    calls.pop_back();
-    if (!calls.empty()) low[calls.back().first] = std::min(low[calls.back().first], low[done]);
-    if (low[done] != index[done]) continue;
-    for (int member = -1; member != done;) {
-      member = stack.back();
-      stack.pop_back();
-      on_stack[member] = false;
-      component[member] = next_component;
-    }
-    ++next_component;
-  }
-  return component;
-}
 
 class Loops {
  public:
@@ -154,7 +109,39 @@ class Loops {
   std::vector<int> component_;
 };
 
+bool is_own_wait(const FlatEvent& event) { return event.op == Op::wait && event.origin->wait >= 0; }
+
 }  // namespace
+
+Round busiest_round(const FlatGraph& graph, const std::set<int>& removed) {
+  const std::vector<int> component = components(graph);
+  std::vector<bool> loops(graph.blocks.size());
+  for (std::size_t block = 0; block < graph.blocks.size(); ++block) {
+    if (component[block] < 0) continue;
+    for (const int next : graph.blocks[block].next) {
+      if (component[next] == component[block]) loops[component[block]] = true;
+    }
+  }
+  std::vector<Round> rounds(graph.blocks.size());
+  Round whole;
+  for (std::size_t block = 0; block < graph.blocks.size(); ++block) {
+    if (component[block] < 0) continue;
+    for (const int at : graph.blocks[block].events) {
+      if (!is_own_wait(graph.events[at])) continue;
+      const int stays = removed.contains(graph.events[at].origin->wait) ? 0 : 1;
+      for (Round* round : {&rounds[component[block]], &whole}) {
+        ++round->waits;
+        round->after += stays;
+      }
+    }
+  }
+  Round busiest;
+  for (std::size_t i = 0; i < rounds.size(); ++i) {
+    rounds[i].loop = true;
+    if (loops[i] && rounds[i].waits > busiest.waits) busiest = rounds[i];
+  }
+  return busiest.waits > 0 ? busiest : whole;
+}
 
 int find_unbounded(const FlatGraph& graph, const std::set<int>& removed) {
   return Loops(graph).broken_by(removed);

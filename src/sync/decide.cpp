@@ -62,7 +62,9 @@ class Decider {
 
   Decisions run() {
     choose();
+    for (FlatGraph& graph : graphs_) after_.push_back(run_flow(graph, query(removed_)));
     Decisions decisions;
+    decisions.busiest = find_busiest();
     for (std::size_t i = 0; i < program_.waits.size(); ++i) {
       decisions.waits.push_back(judge(static_cast<int>(i)));
       decisions.commits.push_back(commits_of(static_cast<int>(i)));
@@ -91,7 +93,9 @@ class Decider {
   bool fails(std::size_t graph, const std::set<int>& removed, const std::map<int, unsigned>& moved);
   bool fails_anywhere(int wait, const std::set<int>& removed);
   Decision judge(int wait);
+  Decision explain_gone(int wait) const;
   Decision explain_kept(int wait);
+  Busiest find_busiest() const;
   unsigned find_later_place(int wait);
   bool worth_moving(int wait, unsigned to) const;
   std::vector<Evidence> commits_of(int wait) const;
@@ -109,6 +113,7 @@ class Decider {
   std::vector<AliasFact> facts_;
   std::vector<FlatGraph> graphs_;
   std::vector<FlowResult> before_;
+  std::vector<FlowResult> after_;  // Without what is removed.
   std::set<int> placed_;
   std::vector<std::vector<std::size_t>> graphs_of_;  // For each wait.
   std::set<int> unclear_;
@@ -228,17 +233,49 @@ Decision Decider::judge(int wait) {
   if (unclear_.contains(wait)) {
     return {Verdict::unknown, 0, "it is not clear what this waits for", {}};
   }
-  if (removed_.contains(wait)) {
-    return {Verdict::redundant,
-            0,
-            "on every path a later wait comes before any access that conflicts",
-            {}};
-  }
+  if (removed_.contains(wait)) return explain_gone(wait);
   Decision decision = explain_kept(wait);
   if (decision.verdict != Verdict::required) return decision;
   decision.defer_to = find_later_place(wait);
   if (decision.defer_to != 0) decision.verdict = Verdict::deferrable;
   return decision;
+}
+
+Decision Decider::explain_gone(int wait) const {
+  std::set<std::tuple<int, unsigned>> lines;
+  for (const std::size_t at : graphs_of_[wait]) {
+    const auto covered = after_[at].covered.find(wait);
+    if (covered == after_[at].covered.end()) continue;
+    for (const int event : covered->second) {
+      const FlatEvent& flat = graphs_[at].events[event];
+      lines.insert({program_.functions[flat.function].file, flat.origin->line});
+    }
+  }
+  Decision out{Verdict::redundant, 0, "nothing that comes after it conflicts with its work", {}};
+  if (lines.empty()) return out;
+  for (const auto& [file, line] : lines) out.evidence.push_back({file, line, "waits for the work"});
+  std::vector<std::string> places;
+  for (const auto& [file, line] : lines) {
+    const bool elsewhere = file != program_.waits[wait].file && !program_.files.empty();
+    places.push_back(
+        elsewhere ? fmt::format("{}:{}", program_.files[static_cast<std::size_t>(file)], line)
+                  : std::to_string(line));
+  }
+  if (places.size() > 3) places = {places[0], places[1], "others"};
+  out.reason = fmt::format("on every path the wait at {} comes before any access that conflicts",
+                           fmt::join(places, " or "));
+  return out;
+}
+
+Busiest Decider::find_busiest() const {
+  Busiest busiest;
+  for (const FlatGraph& graph : graphs_) {
+    const Round round = busiest_round(graph, removed_);
+    // A loop runs more often than any function that is called once.
+    if (std::pair(round.loop, round.waits) <= std::pair(busiest.loop, busiest.waits)) continue;
+    busiest = {program_.functions[graph.root].name, round.loop, round.waits, round.after};
+  }
+  return busiest;
 }
 
 Decision Decider::explain_kept(int wait) {
@@ -248,7 +285,7 @@ Decision Decider::explain_kept(int wait) {
   for (const std::size_t at : graphs_of_[wait]) {
     const FlowResult result = run_flow(graphs_[at], query(with));
     const Conflict* worst = worst_conflict(graphs_[at], result, wait);
-    if (worst != nullptr) return describe(program_, graphs_[at], *worst);
+    if (worst != nullptr) return describe(program_, graphs_[at], *worst, program_.waits[wait].file);
     if (find_unbounded(graphs_[at], with) >= 0) {
       growth = {Verdict::required,
                 0,
@@ -280,7 +317,8 @@ unsigned Decider::find_later_place(int wait) {
   return best != 0 && worth_moving(wait, best) ? best : 0;
 }
 
-/// Something happens between the two places: work is submitted or host code runs.
+/// Something happens between the two places: work is submitted or host code runs. To change places
+/// with another wait gains nothing.
 bool Decider::worth_moving(int wait, unsigned to) const {
   const WaitSite& site = program_.waits[wait];
   for (const std::size_t at : graphs_of_[wait]) {
@@ -288,7 +326,8 @@ bool Decider::worth_moving(int wait, unsigned to) const {
       if (program_.functions[event.function].file != site.file) continue;
       const unsigned line = event.origin->line;
       if (program_.functions[event.function].name != site.function) continue;
-      if (event.op == Op::mark || line <= site.line || line >= to) continue;
+      const bool idle = event.op == Op::mark || event.op == Op::wait;
+      if (idle || line <= site.line || line >= to) continue;
       return true;
     }
   }

@@ -35,9 +35,18 @@ struct Missing {
   std::string reason;
 };
 
+/// The loop, or the function where no loop waits, that waits most often.
+struct Busiest {
+  std::string function;
+  bool loop = false;
+  int waits = 0;
+  int after = 0;
+};
+
 struct Decisions {
   std::vector<Decision> waits;  ///< Beside Program::waits.
   std::vector<Missing> missing;
+  Busiest busiest;
   std::vector<std::vector<Evidence>> commits;  ///< For each wait, the commits whose work it ends.
 };
 

@@ -4,100 +4,13 @@
 
 #include <algorithm>
 
+#include "sync/batch.h"
+#include "sync/handler_text.h"
+#include "sync/strategic.h"
+#include "sync/text_edit.h"
+
 namespace cajal::sync {
 namespace {
-
-struct Edit {
-  std::size_t begin = 0;
-  std::size_t end = 0;
-  std::string text;
-};
-
-std::string apply(const std::string& text, std::vector<Edit> edits) {
-  std::stable_sort(edits.begin(), edits.end(),
-                   [](const Edit& a, const Edit& b) { return a.begin < b.begin; });
-  std::string out;
-  std::size_t at = 0;
-  for (const Edit& edit : edits) {
-    if (edit.begin < at) continue;
-    out += text.substr(at, edit.begin - at) + edit.text;
-    at = edit.end;
-  }
-  return out + text.substr(at);
-}
-
-std::size_t line_begin(const std::string& text, std::size_t at) {
-  const std::size_t newline = at == 0 ? std::string::npos : text.rfind('\n', at - 1);
-  return newline == std::string::npos ? 0 : newline + 1;
-}
-
-std::size_t line_end(const std::string& text, std::size_t at) {
-  const std::size_t newline = text.find('\n', at);
-  return newline == std::string::npos ? text.size() : newline + 1;
-}
-
-std::size_t offset_of_line(const std::string& text, unsigned line) {
-  std::size_t at = 0;
-  for (unsigned i = 1; i < line && at < text.size(); ++i) at = line_end(text, at);
-  return at;
-}
-
-std::string indent_at(const std::string& text, std::size_t at) {
-  const std::size_t begin = line_begin(text, at);
-  const std::size_t end = text.find_first_not_of(" \t", begin);
-  return text.substr(begin, std::min(end, at) - begin);
-}
-
-std::string newline_of(const std::string& text, std::size_t at) {
-  const std::size_t end = line_end(text, at);
-  return end >= 2 && text[end - 1] == '\n' && text[end - 2] == '\r' ? "\r\n" : "\n";
-}
-
-/// The statement with its semicolon; the whole line when nothing else stands on it.
-bool statement_range(const std::string& text, const WaitText& where, Edit& out) {
-  if (where.statement_end == 0) return false;
-  const std::size_t semicolon = text.find_first_not_of(" \t\r\n", where.statement_end);
-  if (semicolon == std::string::npos || text[semicolon] != ';') return false;
-  out.begin = where.statement_begin;
-  out.end = semicolon + 1;
-  const std::size_t begin = line_begin(text, out.begin);
-  const std::size_t end = line_end(text, out.end);
-  const bool alone_before = text.find_first_not_of(" \t", begin) == out.begin;
-  const std::size_t rest = text.find_first_not_of(" \t\r", out.end);
-  if (alone_before && (rest == std::string::npos || rest + 1 == end)) {
-    out.begin = begin;
-    out.end = end;
-  }
-  return true;
-}
-
-/// An if or loop without braces has the wait as its whole body: taking it away takes the next
-/// statement.
-bool is_bare_body(const std::string& text, std::size_t begin) {
-  const std::size_t last =
-      begin == 0 ? std::string::npos : text.find_last_not_of(" \t\r\n", begin - 1);
-  if (last == std::string::npos) return false;
-  const char c = text[last];
-  const bool word_else = last >= 3 && text.compare(last - 3, 4, "else") == 0;
-  return c == ')' || word_else || c == ':';
-}
-
-std::string objc_handler(const CommitText& commit, unsigned line) {
-  return fmt::format(
-      "[{} addCompletedHandler:^(id<MTLCommandBuffer> done) {{ if (done.status == "
-      "MTLCommandBufferStatusError) NSLog(@\"{}:{}: command buffer failed, status %lu: %@\", "
-      "(unsigned long)done.status, done.error); }}];",
-      commit.command, commit.function, line);
-}
-
-std::string cpp_handler(const CommitText& commit, unsigned line) {
-  return fmt::format(
-      "{}->addCompletedHandler(MTL::HandlerFunction([](MTL::CommandBuffer* done) {{ if "
-      "(done->status() == MTL::CommandBufferStatusError) fprintf(stderr, \"{}:{}: command buffer "
-      "failed, status %lu: %s\\n\", static_cast<unsigned long>(done->status()), done->error() ? "
-      "done->error()->localizedDescription()->utf8String() : \"no error\"); }}));",
-      commit.command, commit.function, line);
-}
 
 class Planner {
  public:
@@ -119,7 +32,8 @@ class Planner {
     const WaitText& where = scan_.unit.wait_texts[wait];
     const unsigned to = scan_.decisions.waits[wait].defer_to;
     Edit gone;
-    if (!where.writable || !statement_range(scan_.text, where, gone) ||
+    if (!where.writable ||
+        !statement_range(scan_.text, where.statement_begin, where.statement_end, gone) ||
         is_bare_body(scan_.text, gone.begin)) {
       why = "it is no statement of its own";
       return false;
@@ -136,14 +50,15 @@ class Planner {
     return true;
   }
 
-  std::string result() const { return apply(scan_.text, edits_); }
+  std::string result() const { return apply_edits(scan_.text, edits_); }
 
  private:
   bool remove_cuda(std::size_t wait, std::string& why) {
     const WaitSite& site = scan_.unit.program.waits[wait];
     const WaitText& where = scan_.unit.wait_texts[wait];
     Edit edit;
-    if (statement_range(scan_.text, where, edit) && !is_bare_body(scan_.text, edit.begin)) {
+    if (statement_range(scan_.text, where.statement_begin, where.statement_end, edit) &&
+        !is_bare_body(scan_.text, edit.begin)) {
       edits_.push_back(edit);
       return true;
     }
@@ -161,7 +76,8 @@ class Planner {
   bool remove_metal(std::size_t wait, std::string& why) {
     const WaitText& where = scan_.unit.wait_texts[wait];
     Edit gone;
-    if (!statement_range(scan_.text, where, gone) || is_bare_body(scan_.text, gone.begin)) {
+    if (!statement_range(scan_.text, where.statement_begin, where.statement_end, gone) ||
+        is_bare_body(scan_.text, gone.begin)) {
       why = "it is no statement of its own";
       return false;
     }
@@ -169,7 +85,7 @@ class Planner {
     for (const Evidence& evidence : scan_.decisions.commits[wait]) {
       const auto& all = scan_.unit.commits;
       const auto found = std::find_if(all.begin(), all.end(), [&](const CommitText& one) {
-        return one.line == evidence.line && one.writable;
+        return evidence.file == scan_.number && one.line == evidence.line && one.writable;
       });
       if (found == all.end()) {
         why = fmt::format("no handler can be added to the commit at {}", evidence.line);
@@ -183,19 +99,25 @@ class Planner {
     }
     for (const CommitText* commit : commits) {
       if (!handled_.insert(commit->begin).second) continue;
-      const std::string handler =
-          commit->objc ? objc_handler(*commit, commit->line) : cpp_handler(*commit, commit->line);
-      const std::string gap =
-          newline_of(scan_.text, commit->begin) + indent_at(scan_.text, commit->begin);
-      edits_.push_back({commit->begin, commit->begin, handler + gap});
+      if (commit->reported) continue;
+      edits_.push_back({commit->begin, commit->begin, handler_text(*commit, scan_.text)});
+      if (needs_cstdio(*commit, scan_.text)) include_cstdio();
     }
     edits_.push_back(gone);
     return true;
   }
 
+  void include_cstdio() {
+    std::size_t at = scan_.text.find("#include");
+    if (included_ || at == std::string::npos) return;
+    included_ = true;
+    edits_.push_back({at, at, "#include <cstdio>" + newline_of(scan_.text, at)});
+  }
+
   const FileScan& scan_;
   std::vector<Edit> edits_;
   std::set<unsigned> handled_;
+  bool included_ = false;
 };
 
 /// Nothing new may be wrong: no conflict, no parse error, no verdict that the edits have upset.
@@ -209,6 +131,10 @@ bool is_sound(const FileScan& before, const FileScan& after, int removed, std::s
     why = "the edited file would need a wait: " + after.decisions.missing.front().reason;
     return false;
   }
+  if (after.missing_elsewhere > before.missing_elsewhere) {
+    why = "another file of the program would need a wait";
+    return false;
+  }
   const auto count = [](const FileScan& scan) {
     return static_cast<int>(scan.unit.program.waits.size());
   };
@@ -219,75 +145,153 @@ bool is_sound(const FileScan& before, const FileScan& after, int removed, std::s
   return true;
 }
 
-bool chosen(const FixOptions& options, unsigned line) {
-  return options.only.empty() || options.only.contains(line);
+class Fixer {
+ public:
+  Fixer(const ScanResult& result, const FileScan& scan, const FixOptions& options)
+      : result_(result), current_(scan), options_(options), only_(options.only) {
+    fix_.before = scan.text;
+  }
+
+  Fix run() {
+    move_all();
+    remove_all();
+    // A wait that has moved or gone may let another one go.
+    for (int round = 0; round < kMostRounds && only_.empty() && changed_; ++round) {
+      changed_ = false;
+      move_all();
+      remove_all();
+    }
+    if (options_.batch && only_.empty()) join_all();
+    if (options_.strategic == Strategic::loop && only_.empty()) bound_loops();
+    fix_.after = current_.text;
+    return std::move(fix_);
+  }
+
+ private:
+  static constexpr int kMostRounds = 4;
+  static constexpr int kMostMoves = 64;
+
+  bool chosen(unsigned line) const { return options_.only.empty() || only_.contains(line); }
+
+  void note(unsigned line, const std::string& what, const std::string& why) {
+    const std::string place = line > 0 ? fmt::format(":{}", line) : "";
+    const std::string text = fmt::format("{}{}: {}: {}", current_.path, place, what, why);
+    if (std::find(fix_.notes.begin(), fix_.notes.end(), text) == fix_.notes.end()) {
+      fix_.notes.push_back(text);
+    }
+  }
+
+  /// Takes the text over when it holds up under a new analysis.
+  bool take(const std::string& text, int waits_less, std::string& why) {
+    FileScan next = scan_again(result_, current_, text, options_.scan);
+    if (!is_sound(current_, next, waits_less, why)) return false;
+    current_ = std::move(next);
+    changed_ = true;
+    return true;
+  }
+
+  void move_all();
+  void remove_all();
+  void join_all();
+  void bound_loops();
+
+  const ScanResult& result_;
+  FileScan current_;
+  const FixOptions& options_;
+  std::set<unsigned> only_;  // Follows the lines as they shift.
+  std::set<std::string> refused_;
+  bool changed_ = false;
+  Fix fix_;
+};
+
+/// From the last wait to the first, so that the lines of those still to come stay; verdicts
+/// "deferrable" hold one at a time, so each move is followed by a new analysis.
+void Fixer::move_all() {
+  for (int moves = 0; moves < kMostMoves; ++moves) {
+    std::size_t next = current_.decisions.waits.size();
+    unsigned last = 0;
+    for (std::size_t i = 0; i < current_.decisions.waits.size(); ++i) {
+      const WaitSite& site = current_.unit.program.waits[i];
+      const bool open = current_.decisions.waits[i].verdict == Verdict::deferrable &&
+                        chosen(site.line) && site.line > last &&
+                        !refused_.contains(fmt::format("{}:{}", site.line, site.call));
+      if (!open) continue;
+      next = i;
+      last = site.line;
+    }
+    if (last == 0) return;
+    const WaitSite site = current_.unit.program.waits[next];
+    const unsigned to = current_.decisions.waits[next].defer_to;
+    refused_.insert(fmt::format("{}:{}", site.line, site.call));
+    Planner mover(current_);
+    std::string why;
+    if (!mover.move(next, why) || !take(mover.result(), 0, why)) {
+      note(site.line, "not moved", why);
+      continue;
+    }
+    ++fix_.moved;
+    std::set<unsigned> shifted;
+    for (const unsigned line : only_) {
+      if (line != site.line) shifted.insert(line > site.line && line < to ? line - 1 : line);
+    }
+    only_ = std::move(shifted);
+    if (!options_.only.empty() && only_.empty()) return;
+  }
+}
+
+void Fixer::remove_all() {
+  if (!options_.only.empty() && only_.empty()) return;
+  Planner planner(current_);
+  int removed = 0;
+  std::string why;
+  for (std::size_t i = 0; i < current_.decisions.waits.size(); ++i) {
+    const unsigned line = current_.unit.program.waits[i].line;
+    if (current_.decisions.waits[i].verdict != Verdict::redundant || !chosen(line)) continue;
+    if (planner.remove(i, why)) {
+      ++removed;
+    } else {
+      note(line, "kept", why);
+    }
+  }
+  if (removed == 0) return;
+  if (take(planner.result(), removed, why)) {
+    fix_.removed += removed;
+  } else {
+    note(0, "no wait removed", why);
+  }
+}
+
+void Fixer::join_all() {
+  const Batch batch = plan_batch(current_);
+  if (batch.joins == 0) return;
+  std::string why;
+  if (take(apply_edits(current_.text, batch.edits), 0, why)) {
+    fix_.joined += batch.joins;
+  } else {
+    note(0, "no command buffers joined", why);
+  }
+}
+
+void Fixer::bound_loops() {
+  const std::vector<Edit> edits = plan_loop_waits(current_);
+  if (edits.empty()) return;
+  std::string why;
+  const int count = static_cast<int>(edits.size());
+  if (take(apply_edits(current_.text, edits), -count, why)) {
+    fix_.added += count;
+  } else {
+    note(0, "no wait added", why);
+  }
 }
 
 }  // namespace
 
 Fix plan_fix(const FileScan& scan, const FixOptions& options) {
-  Fix fix;
-  fix.before = fix.after = scan.text;
-  Planner planner(scan);
-  for (std::size_t i = 0; i < scan.decisions.waits.size(); ++i) {
-    const unsigned line = scan.unit.program.waits[i].line;
-    if (scan.decisions.waits[i].verdict != Verdict::redundant || !chosen(options, line)) continue;
-    std::string why;
-    if (planner.remove(i, why)) {
-      ++fix.removed;
-    } else {
-      fix.notes.push_back(fmt::format("{}:{}: kept: {}", scan.path, line, why));
-    }
-  }
-  std::string why;
-  FileScan current = scan;
-  if (fix.removed > 0) {
-    const std::string text = planner.result();
-    FileScan next = scan_text(scan.path, text, options.scan);
-    if (!is_sound(scan, next, fix.removed, why)) {
-      fix.notes.push_back(fmt::format("{}: nothing written: {}", scan.path, why));
-      fix.removed = 0;
-      return fix;
-    }
-    current = std::move(next);
-    fix.after = text;
-  }
-  // Verdicts "deferrable" hold one at a time, so each move is followed by a new analysis.
-  constexpr int kMostMoves = 32;
-  std::set<unsigned> refused;
-  for (int move = 0; move < kMostMoves && options.only.empty(); ++move) {
-    std::size_t next = current.decisions.waits.size();
-    for (std::size_t i = 0; i < current.decisions.waits.size(); ++i) {
-      const bool open = current.decisions.waits[i].verdict == Verdict::deferrable &&
-                        !refused.contains(current.unit.program.waits[i].line);
-      if (open) next = std::min(next, i);
-    }
-    if (next == current.decisions.waits.size()) break;
-    Planner mover(current);
-    const unsigned line = current.unit.program.waits[next].line;
-    refused.insert(line);
-    if (!mover.move(next, why)) {
-      fix.notes.push_back(fmt::format("{}:{}: not moved: {}", scan.path, line, why));
-      continue;
-    }
-    FileScan moved = scan_text(scan.path, mover.result(), options.scan);
-    if (!is_sound(current, moved, 0, why)) {
-      fix.notes.push_back(fmt::format("{}:{}: not moved: {}", scan.path, line, why));
-      continue;
-    }
-    fix.after = moved.text;
-    current = std::move(moved);
-    ++fix.moved;
-    refused.clear();
-  }
-  // A wait that has moved may make another one redundant.
-  if (fix.moved > 0 && options.only.empty()) {
-    Fix more = plan_fix(current, options);
-    fix.after = more.after;
-    fix.removed += more.removed;
-    fix.moved += more.moved;
-  }
-  return fix;
+  return plan_fix({}, scan, options);
+}
+
+Fix plan_fix(const ScanResult& result, const FileScan& scan, const FixOptions& options) {
+  return Fixer(result, scan, options).run();
 }
 
 }  // namespace cajal::sync

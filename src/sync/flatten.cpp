@@ -42,6 +42,8 @@ class Flattener {
     graph_.entry = entry;
     graph_.exit = exit;
     apply_facts();
+    join_chains();
+    list_frames();
     return std::move(graph_);
   }
 
@@ -64,6 +66,8 @@ class Flattener {
   void gather(const Frame& frame, int block, std::set<std::tuple<int, bool>>& seen);
   Frame enter(const Event& call, const Frame& frame);
   void apply_facts();
+  void join_chains();
+  void list_frames();
 
   const Program& program_;
   const std::vector<bool>& silent_;
@@ -135,7 +139,9 @@ void Flattener::append(const Event& event, const Frame& frame, int block) {
   flat.frame = event.op == Op::leave ? event.frame : frame.number;
   for (const Access& access : event.accesses) {
     const int path = intern(access.path, frame);
-    if (path >= 0) flat.accesses.push_back({path, access.write, access.handler});
+    if (path < 0) continue;
+    flat.accesses.push_back({path, access.write, access.handler});
+    if (event.op == Op::unknown) graph_.paths.hand_out(path);
   }
   graph_.blocks[block].events.push_back(static_cast<int>(graph_.events.size()));
   graph_.events.push_back(std::move(flat));
@@ -287,6 +293,41 @@ void Flattener::apply_facts() {
         graph_.paths.unite(first, graph_.paths.intern(other));
       }
     }
+  }
+}
+
+/// A block that alone follows another becomes part of it: calls in line leave many such.
+void Flattener::join_chains() {
+  std::vector<int> entries(graph_.blocks.size());
+  for (const FlatBlock& block : graph_.blocks) {
+    for (const int next : block.next) ++entries[next];
+  }
+  ++entries[graph_.entry];
+  for (std::size_t i = 0; i < graph_.blocks.size(); ++i) {
+    FlatBlock& block = graph_.blocks[i];
+    while (entries[i] > 0 && block.next.size() == 1) {
+      const int next = block.next.front();
+      if (entries[next] != 1 || next == static_cast<int>(i)) break;
+      FlatBlock& joined = graph_.blocks[next];
+      block.events.insert(block.events.end(), joined.events.begin(), joined.events.end());
+      block.next = std::move(joined.next);
+      joined = {};
+      entries[next] = 0;
+      if (next == graph_.exit) graph_.exit = static_cast<int>(i);
+    }
+  }
+}
+
+void Flattener::list_frames() {
+  for (int id = 0; id < graph_.paths.size(); ++id) {
+    const Path& path = graph_.paths.path(id);
+    const std::size_t mark = path.name.rfind('#');
+    if (path.root != Root::local || mark == std::string::npos) continue;
+    graph_.frames[std::stoi(path.name.substr(mark + 1))].paths.push_back(id);
+  }
+  for (std::size_t i = 0; i < graph_.events.size(); ++i) {
+    const FlatEvent& event = graph_.events[i];
+    if (event.op == Op::make) graph_.frames[event.frame].makes.push_back(static_cast<int>(i));
   }
 }
 

@@ -1,6 +1,7 @@
 // One function with everything it calls in view put in place: the graph that the analysis walks.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -30,13 +31,20 @@ struct FlatBlock {
   std::vector<int> next;
 };
 
+/// What a call that has been put in place brings with it and ends with it.
+struct FlatFrame {
+  std::vector<int> paths;  ///< Of its variables.
+  std::vector<int> makes;  ///< Events that make objects.
+};
+
 struct FlatGraph {
   int root = -1;
   PathTable paths;
   std::vector<FlatEvent> events;
   std::vector<FlatBlock> blocks;
+  std::map<int, FlatFrame> frames;
   int entry = 0;
-  int exit = 0;
+  int exit = 0;                 ///< Where control ends, after this block's events.
   bool starts_program = false;  ///< Nothing ran before it.
   bool complete = true;         ///< False when calls were cut off because there were too many.
   std::vector<Event> own;  ///< Events that the graph made itself; reserved, so that pointers stay.

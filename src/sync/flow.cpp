@@ -1,9 +1,11 @@
 #include "sync/flow.h"
 
-#include <deque>
+#include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "sync/flow_state.h"
+#include "sync/graph.h"
 
 namespace cajal::sync {
 namespace {
@@ -14,15 +16,6 @@ int first_object(int path) { return -(path + 2); }
 int made_object(int event) { return 2 * event; }
 int earlier_object(int object) { return object + 1; }
 
-using WorkByKey = std::map<std::pair<int, int>, Work>;
-
-void add_to(WorkByKey& works, std::pair<int, int> key, const Work& work) {
-  State one;
-  one.work = std::move(works);
-  one.add_work(key, work);
-  works = std::move(one.work);
-}
-
 void cover(Work& work, int object) {
   work.tokens.insert(object);
   work.maybe.insert(object);
@@ -30,7 +23,8 @@ void cover(Work& work, int object) {
 
 class Flow {
  public:
-  Flow(FlatGraph& graph, const FlowQuery& query) : graph_(graph), query_(query) {}
+  Flow(FlatGraph& graph, const FlowQuery& query)
+      : graph_(graph), query_(query), outside_(work_from_outside()) {}
 
   FlowResult run() {
     std::vector<State> in(graph_.blocks.size());
@@ -38,14 +32,17 @@ class Flow {
     settle(in);
     reporting_ = true;
     for (std::size_t block = 0; block < in.size(); ++block) {
-      if (in[block].reached) through(static_cast<int>(block), in[block]);
+      if (!in[block].reached) continue;
+      const State out = through(static_cast<int>(block), in[block]);
+      if (static_cast<int>(block) == graph_.exit) at_exit(out);
     }
-    if (in[graph_.exit].reached) at_exit(in[graph_.exit]);
     return std::move(result_);
   }
 
  private:
-  State at_entry();
+  std::vector<Work> work_from_outside();
+  void add_outside_work(State& state) const;
+  State at_entry() const;
   void settle(std::vector<State>& in);
   State through(int block, State state);
   void apply(int event, State& state);
@@ -66,7 +63,8 @@ class Flow {
   void outcome(int event, const State& state);
   void host(int event, State& state);
   void unknown(int event, State& state);
-  void leave(int event, const State& state);
+  void leave(int event, State& state);
+  void forget_frame(const FlatFrame& frame, State& state) const;
   void check_later_work(int event, const Work& later, int queue, const State& state);
 
   int event_of(const FlatEvent& flat) const {
@@ -80,24 +78,23 @@ class Flow {
 
   FlatGraph& graph_;
   const FlowQuery& query_;
+  std::vector<Work> outside_;
   FlowResult result_;
   bool reporting_ = false;
   std::set<std::tuple<int, int, int>> reported_;
 };
 
-/// Whoever called may have left work on every queue and command buffer that it can see as well.
-State Flow::at_entry() {
-  State state;
-  state.reached = true;
-  if (graph_.starts_program) return state;
-  int next = kEarlierWork;
+/// Code out of sight, the caller first of all, may have left work on every queue and command buffer
+/// that it can see as well.
+std::vector<Work> Flow::work_from_outside() {
+  std::vector<Work> out;
   std::set<int> seen;
   const auto add = [&](int path) {
     if (path < 0 || !seen.insert(path).second || !graph_.paths.escapes(path)) return;
     Work work;
     work.wild = true;
     if (is_definite(graph_.paths.path(path))) cover(work, first_object(path));
-    state.work[{next--, kNotRemoved}] = work;
+    out.push_back(work);
   };
   bool device_wide = false;
   for (const FlatEvent& event : graph_.events) {
@@ -109,27 +106,38 @@ State Flow::at_entry() {
   if (device_wide) {
     Work work;
     work.wild = true;
-    state.work[{next--, kNotRemoved}] = work;
+    out.push_back(work);
   }
+  return out;
+}
+
+void Flow::add_outside_work(State& state) const {
+  int site = kEarlierWork;
+  for (const Work& work : outside_) state.add_work({site--, kNotRemoved}, work);
+}
+
+State Flow::at_entry() const {
+  State state;
+  state.reached = true;
+  if (!graph_.starts_program) add_outside_work(state);
   return state;
 }
 
 void Flow::settle(std::vector<State>& in) {
-  std::deque<int> ready{graph_.entry};
-  std::vector<bool> queued(graph_.blocks.size());
-  queued[graph_.entry] = true;
+  const std::vector<int> order = reverse_postorder(graph_);
+  std::vector<int> place(graph_.blocks.size());
+  for (std::size_t i = 0; i < order.size(); ++i) place[order[i]] = static_cast<int>(i);
+  std::set<int> ready{place[graph_.entry]};
   while (!ready.empty()) {
-    const int block = ready.front();
-    ready.pop_front();
-    queued[block] = false;
+    const int block = order[*ready.begin()];
+    ready.erase(ready.begin());
     const State out = through(block, in[block]);
     for (const int next : graph_.blocks[block].next) {
       State joined = in[next];
       joined.join(out);
       if (joined == in[next]) continue;
       in[next] = std::move(joined);
-      if (!queued[next]) ready.push_back(next);
-      queued[next] = true;
+      ready.insert(place[next]);
     }
   }
 }
@@ -199,16 +207,7 @@ void Flow::bind(State& state, int path, int object) const {
   if (path < 0 || !is_definite(graph_.paths.path(path))) return;
   state.bindings[path] = object;
   // What was reached through the old value is something else now.
-  const Path& base = graph_.paths.path(path);
-  for (int other = 0; other < graph_.paths.size(); ++other) {
-    const Path& below = graph_.paths.path(other);
-    if (other == path || below.root != base.root || below.name != base.name ||
-        below.index != base.index || below.fields.size() <= base.fields.size() ||
-        !std::equal(base.fields.begin(), base.fields.end(), below.fields.begin())) {
-      continue;
-    }
-    state.bindings[other] = kNoObject;
-  }
+  for (const int part : graph_.paths.below(path)) state.bindings[part] = kNoObject;
 }
 
 /// A place that makes an object again and again: the one before it stays known for one generation.
@@ -326,40 +325,40 @@ void Flow::wait(const FlatEvent& flat, State& state, int wait_index, bool here) 
   const bool unclear =
       !whole_device && (target == kNoObject || (made_here && pending->second.queue != kNoObject &&
                                                 !pending->second.committed));
-  WorkByKey kept;
+  std::vector<std::pair<std::pair<int, int>, Work>> let_through;
   bool ended_any = false;
-  for (const auto& [key, work] : state.work) {
+  for (auto at = state.work.begin(); at != state.work.end();) {
+    const auto key = at->first;
+    Work& work = at->second;
     const bool surely = whole_device || (target != kNoObject && work.tokens.contains(target));
     const bool perhaps = surely || may_be_on(work, target);
-    if (!surely || gone) {
-      // What the wait that is gone may have ended goes on both as it was and as let through by it.
-      const std::pair<int, int> as_it_was = key;
-      if (!surely || key.second >= 0) {
-        Work unsure = work;
-        unsure.maybe_waited = unsure.maybe_waited || (perhaps && !surely && !gone);
-        add_to(kept, as_it_was, unsure);
+    if (perhaps) {
+      ended_any = ended_any || surely;
+      if (reporting_) result_.ended[wait_index].insert(key.first);
+      if (!gone && surely) {
+        state.ended.insert(key.first);
+        if (reporting_ && key.second >= 0) result_.covered[key.second].insert(event_of(flat));
+      }
+      if (gone && key.second < 0) {
+        if (work.unretained) {
+          report({Cause::lifetime, key.first, event_of(flat), -1, -1, wait_index, false});
+        }
+        let_through.emplace_back(std::pair(key.first, wait_index), work);
       }
     }
-    if (!perhaps) continue;
-    ended_any = ended_any || surely;
-    if (reporting_) result_.ended[wait_index].insert(key.first);
-    if (!gone) {
-      if (surely) state.ended.insert(key.first);
-      continue;
-    }
-    if (key.second >= 0) continue;
-    if (work.unretained)
-      report({Cause::lifetime, key.first, event_of(flat), -1, -1, wait_index, false});
-    add_to(kept, {key.first, wait_index}, work);
+    // What the wait that is gone may have ended goes on both as it was and as let through by it.
+    const bool stays = !surely || (gone && key.second >= 0);
+    if (stays) work.maybe_waited = work.maybe_waited || (perhaps && !surely && !gone);
+    at = stays ? std::next(at) : state.work.erase(at);
   }
+  for (const auto& [key, work] : let_through) state.add_work(key, work);
   // A local that nothing in view has made holds something that only code out of sight knows.
   const bool stranger =
       !whole_device && !ended_any && target < 0 && !graph_.paths.escapes(flat.target);
   if (reporting_ && (unclear || stranger)) result_.unclear.insert(wait_index);
   if (!ended_any || unclear) {
-    for (auto& [key, work] : kept) work.maybe_waited = true;
+    for (auto& [key, work] : state.work) work.maybe_waited = true;
   }
-  state.work = std::move(kept);
 }
 
 void Flow::mark(int event, State& state) {
@@ -464,18 +463,45 @@ void Flow::unknown(int event, State& state) {
     }
     work.maybe_waited = work.maybe_waited || all || reaches;
   }
+  if (all) add_outside_work(state);
 }
 
-void Flow::leave(int event, const State& state) {
-  const std::string suffix = "#" + std::to_string(graph_.events[event].frame);
+void Flow::leave(int event, State& state) {
+  const auto frame = graph_.frames.find(graph_.events[event].frame);
+  if (frame == graph_.frames.end()) return;
+  const auto ends = [&](int path) {
+    return graph_.paths.path(path).dies &&
+           std::binary_search(frame->second.paths.begin(), frame->second.paths.end(), path);
+  };
   for (const auto& [key, work] : state.work) {
     if (key.second < 0) continue;
     for (const int encode : work.encodes) {
       for (const FlatAccess& access : graph_.events[encode].accesses) {
-        const Path& path = graph_.paths.path(access.path);
-        if (path.root == Root::local && path.dies && path.name.ends_with(suffix)) {
+        if (ends(access.path)) {
           report({Cause::scope, key.first, event, access.path, encode, key.second, false});
         }
+      }
+    }
+  }
+  forget_frame(frame->second, state);
+}
+
+/// What the call's variables were bound to; objects that only they named can never be asked for
+/// again.
+void Flow::forget_frame(const FlatFrame& frame, State& state) const {
+  for (const int path : frame.paths) state.bindings.erase(path);
+  for (const int make : frame.makes) {
+    for (const int object : {made_object(make), earlier_object(made_object(make))}) {
+      const bool named = std::any_of(state.bindings.begin(), state.bindings.end(),
+                                     [&](const auto& one) { return one.second == object; });
+      const auto at = state.pending.find(object);
+      const bool open =
+          at != state.pending.end() && !(at->second.committed && at->second.encodes.empty());
+      if (named || open) continue;
+      if (at != state.pending.end()) state.pending.erase(at);
+      for (auto& [key, work] : state.work) {
+        work.tokens.erase(object);
+        work.maybe.erase(object);
       }
     }
   }

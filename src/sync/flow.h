@@ -44,12 +44,23 @@ struct FlowQuery {
 
 struct FlowResult {
   std::vector<Conflict> conflicts;
-  std::map<int, std::set<int>> ended;  ///< For each wait, the sites whose work it ended.
-  std::set<int> unclear;               ///< Waits for something that is not known to be committed.
-  std::set<int> left_in_flight;        ///< Sites whose work may be in flight at the exit.
+  std::map<int, std::set<int>> ended;    ///< For each wait, the sites whose work it ended.
+  std::map<int, std::set<int>> covered;  ///< For each removed wait, flat waits that end its work.
+  std::set<int> unclear;                 ///< Waits for something that is not known to be committed.
+  std::set<int> left_in_flight;          ///< Sites whose work may be in flight at the exit.
 };
 
 FlowResult run_flow(FlatGraph& graph, const FlowQuery& query);
+
+/// How often the host waits in one round of a loop, or in one call where no loop waits.
+struct Round {
+  int waits = 0;
+  int after = 0;  ///< Without `removed`.
+  bool loop = false;
+};
+
+/// The round with the most waits.
+Round busiest_round(const FlatGraph& graph, const std::set<int>& removed);
 
 /// A loop that submits and waits must keep a wait on every way round. Returns one of `removed`
 /// whose loss breaks that, or -1.

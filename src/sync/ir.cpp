@@ -23,11 +23,10 @@ std::string root_text(const Path& path) {
     case Root::foreign:
       return path.name.empty() ? "?" : path.name;
     case Root::local:
-      return path.name.substr(0, path.name.find_first_of("#@"));
     case Root::global:
       break;
   }
-  return path.name;
+  return path.name.substr(0, path.name.find_first_of("#@"));
 }
 
 std::string dump(const Event& event) {

@@ -82,6 +82,7 @@ struct Event {
   std::vector<Access> accesses;
   int callee = -1;
   std::vector<Path> arguments;
+  std::string symbol;  ///< Of an unknown call: what would be called, for when it comes into view.
   int wait = -1;  ///< Index in Program::waits; -1 for a wait inside another call (a blocking copy).
   std::string text;  ///< What happens there, for the reader: "reads `loss` through `contents`".
   int frame = 0;
@@ -99,6 +100,8 @@ struct Function {
   unsigned line = 0;
   unsigned end_line = 0;
   bool external = true;  ///< Code out of sight may call it.
+  bool exposed = true;   ///< By other means than its name: a pointer, a selector, a virtual call.
+  std::string symbol;    ///< The same in all files; empty for what only its own file can name.
   int parameters = 0;
   std::vector<Block> blocks;
   int entry = 0;
@@ -121,6 +124,7 @@ struct WaitSite {
 };
 
 struct Program {
+  std::vector<std::string> files;  ///< Names for the reader; one empty name for a single file.
   std::vector<Function> functions;
   std::vector<WaitSite> waits;
 };

@@ -15,6 +15,14 @@ int file_of(const Program& program, const FlatGraph& graph, int event) {
   return event >= 0 ? program.functions[graph.events[event].function].file : 0;
 }
 
+/// "48", or "loss.mm:48" in another file than the reader looks at.
+std::string place(const Program& program, const FlatGraph& graph, int event, int home) {
+  const int file = file_of(program, graph, event);
+  const std::string line = std::to_string(line_of(graph, event));
+  const auto index = static_cast<std::size_t>(file);
+  return file == home || index >= program.files.size() ? line : program.files[index] + ":" + line;
+}
+
 std::string path_text(const FlatGraph& graph, int path) {
   return path >= 0 ? to_string(graph.paths.path(path)) : "memory";
 }
@@ -30,9 +38,10 @@ std::string access_text(const FlatGraph& graph, const Conflict& conflict) {
   return fmt::format("{} `{}`", write ? "writes" : "reads", path_text(graph, conflict.path));
 }
 
-std::string submitted_text(const FlatGraph& graph, const Conflict& conflict) {
+std::string submitted_text(const Program& program, const FlatGraph& graph, const Conflict& conflict,
+                           int home) {
   if (conflict.site <= kEarlierWork) return "work that other code submitted before";
-  return fmt::format("work submitted at {}", line_of(graph, conflict.site));
+  return fmt::format("work submitted at {}", place(program, graph, conflict.site, home));
 }
 
 int rank(Cause cause) {
@@ -54,7 +63,8 @@ int rank(Cause cause) {
   return 3;
 }
 
-Decision at_exit(const Program& program, const FlatGraph& graph, const Conflict& conflict) {
+Decision at_exit(const Program& program, const FlatGraph& graph, const Conflict& conflict,
+                 int home) {
   const Function& function = program.functions[graph.root];
   Decision out;
   out.verdict = Verdict::required;
@@ -62,7 +72,7 @@ Decision at_exit(const Program& program, const FlatGraph& graph, const Conflict&
                    ? fmt::format("waits for work that other code submitted, before `{}` returns",
                                  function.name)
                    : fmt::format("`{}` would return with the work of line {} in flight",
-                                 function.name, line_of(graph, conflict.site));
+                                 function.name, place(program, graph, conflict.site, home));
   if (conflict.site > kEarlierWork) {
     out.evidence.push_back({file_of(program, graph, conflict.site), line_of(graph, conflict.site),
                             "submits the work"});
@@ -86,10 +96,11 @@ const Conflict* worst_conflict(const FlatGraph& graph, const FlowResult& result,
   return best;
 }
 
-Decision describe(const Program& program, const FlatGraph& graph, const Conflict& conflict) {
-  if (conflict.cause == Cause::exit) return at_exit(program, graph, conflict);
-  const unsigned line = line_of(graph, conflict.event);
-  const std::string submitted = submitted_text(graph, conflict);
+Decision describe(const Program& program, const FlatGraph& graph, const Conflict& conflict,
+                  int home) {
+  if (conflict.cause == Cause::exit) return at_exit(program, graph, conflict, home);
+  const std::string line = place(program, graph, conflict.event, home);
+  const std::string submitted = submitted_text(program, graph, conflict, home);
   const std::string path = path_text(graph, conflict.path);
   Decision out;
   out.verdict = Verdict::required;
@@ -102,7 +113,7 @@ Decision describe(const Program& program, const FlatGraph& graph, const Conflict
     case Cause::handler:
       what = fmt::format("submits work that uses `{}`", path);
       out.reason = fmt::format("line {} {}, as the completion handler of line {} does", line, what,
-                               line_of(graph, conflict.site));
+                               place(program, graph, conflict.site, home));
       break;
     case Cause::order:
       what = conflict.path >= 0 ? fmt::format("submits work that uses `{}`", path)
@@ -129,7 +140,8 @@ Decision describe(const Program& program, const FlatGraph& graph, const Conflict
       what = graph.events[conflict.event].origin->text;
       out.reason = fmt::format("line {} {}", line, what.empty() ? "runs code out of sight" : what);
   }
-  out.evidence.push_back({file_of(program, graph, conflict.event), line, what});
+  out.evidence.push_back(
+      {file_of(program, graph, conflict.event), line_of(graph, conflict.event), what});
   if (conflict.site > kEarlierWork) {
     out.evidence.push_back({file_of(program, graph, conflict.site), line_of(graph, conflict.site),
                             "submits the work"});
@@ -145,9 +157,9 @@ Missing describe_missing(const Program& program, const FlatGraph& graph, const C
   out.function = program.functions[event.function].name;
   out.access = access_text(graph, conflict);
   out.submitted_at = line_of(graph, conflict.site);
-  out.reason =
-      fmt::format("host {} while the work submitted at {} may still use it, and {}", out.access,
-                  out.submitted_at, conflict.partial ? "not every path waits" : "nothing waits");
+  out.reason = fmt::format("host {} while the work submitted at {} may still use it, and {}",
+                           out.access, place(program, graph, conflict.site, out.file),
+                           conflict.partial ? "not every path waits" : "nothing waits");
   return out;
 }
 

@@ -10,7 +10,9 @@ namespace cajal::sync {
 /// unclear, the nearest line first. Null when there is none.
 const Conflict* worst_conflict(const FlatGraph& graph, const FlowResult& result, int wait);
 
-Decision describe(const Program& program, const FlatGraph& graph, const Conflict& conflict);
+/// For a wait in the file `home`: lines of other files carry their names.
+Decision describe(const Program& program, const FlatGraph& graph, const Conflict& conflict,
+                  int home);
 Missing describe_missing(const Program& program, const FlatGraph& graph, const Conflict& conflict);
 
 }  // namespace cajal::sync

@@ -4,15 +4,49 @@
 
 #include <algorithm>
 #include <numeric>
+#include <sstream>
+#include <utility>
 
 namespace cajal::sync {
 namespace {
 
-std::string shortened(const std::string& call) {
+std::string on_one_line(const std::string& call) {
   std::string line;
-  for (const char c : call) line += c == '\n' || c == '\r' || c == '\t' ? ' ' : c;
-  constexpr std::size_t kLongest = 44;
-  return line.size() <= kLongest ? line : line.substr(0, kLongest - 3) + "...";
+  for (const char c : call) {
+    const bool space = c == '\n' || c == '\r' || c == '\t' || c == ' ';
+    if (!space) {
+      line += c;
+    } else if (!line.empty() && line.back() != ' ') {
+      line += ' ';
+    }
+  }
+  return line;
+}
+
+std::string shortened(const std::string& call, std::size_t most) {
+  const std::string line = on_one_line(call);
+  return line.size() <= most ? line : line.substr(0, most - 3) + "...";
+}
+
+/// Words behind an indent, broken between them where the width asks for it.
+std::string wrapped(const std::string& text, std::size_t indent, std::size_t width) {
+  std::string out(indent, ' ');
+  std::size_t column = indent;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    const bool first = column == indent;
+    if (width > 0 && !first && column + 1 + word.size() > width) {
+      out += "\n" + std::string(indent, ' ');
+      column = indent;
+    }
+    if (column > indent) {
+      out += ' ';
+      ++column;
+    }
+    out += word;
+    column += word.size();
+  }
+  return out + "\n";
 }
 
 std::string verdict_text(const Decision& decision) {
@@ -29,31 +63,41 @@ std::vector<std::size_t> by_line(const FileScan& scan) {
   return order;
 }
 
-void add_file(const FileScan& scan, std::string& out) {
+constexpr std::size_t kIndent = 8;
+
+void add_row(std::string& out, std::size_t width, unsigned line, const std::string& verdict,
+             const std::string& function, const std::string& call, const std::string& reason) {
+  constexpr std::size_t kLongest = 60;
+  const std::string head =
+      fmt::format("{:>6}  {:<18} {}{}", line, verdict, function, function.empty() ? "" : ": ");
+  const std::size_t room = width > head.size() + 8 ? width - head.size() : kLongest;
+  out += head + shortened(call, std::min(room, kLongest)) + "\n" + wrapped(reason, kIndent, width);
+}
+
+void add_file(const FileScan& scan, std::string& out, std::size_t width) {
   out += scan.path + "\n";
   for (const Missing& missing : scan.decisions.missing) {
-    out += fmt::format("  {:>6}  {:<20} {:<44}  MISSING: {}\n", missing.line, missing.function, "",
-                       missing.reason);
+    add_row(out, width, missing.line, "MISSING", missing.function, missing.access, missing.reason);
   }
   for (const std::size_t i : by_line(scan)) {
     const WaitSite& site = scan.unit.program.waits[i];
     const Decision& decision = scan.decisions.waits[i];
-    out += fmt::format("  {:>6}  {:<20} {:<44}  {}: {}\n", site.line, site.function,
-                       shortened(site.call), verdict_text(decision), decision.reason);
+    add_row(out, width, site.line, verdict_text(decision), site.function, site.call,
+            decision.reason);
   }
   for (const SeenWait& seen : scan.hidden) {
-    out += fmt::format(
-        "  {:>6}  {:<20} {:<44}  left alone: {}\n", seen.line, "", seen.call,
+    add_row(
+        out, width, seen.line, "left alone", "", seen.call,
         seen.place == Place::dead ? "in dead preprocessor code" : "in the definition of a macro");
   }
-  int shown = 0;
-  for (const auto& [line, why] : scan.unit.unparsed) {
-    if (++shown > 5) {
-      out += fmt::format("          and {} more lines that do not parse\n",
-                         scan.unit.unparsed.size() - 5);
-      break;
-    }
-    out += fmt::format("  {:>6}  does not parse: {}\n", line, why);
+  constexpr std::size_t kMostErrors = 5;
+  for (std::size_t i = 0; i < std::min(kMostErrors, scan.unit.unparsed.size()); ++i) {
+    const auto& [line, why] = scan.unit.unparsed[i];
+    out += fmt::format("{:>6}  does not parse\n", line) + wrapped(why, kIndent, width);
+  }
+  if (scan.unit.unparsed.size() > kMostErrors) {
+    out += fmt::format("        {} more places do not parse\n",
+                       scan.unit.unparsed.size() - kMostErrors);
   }
 }
 
@@ -64,6 +108,10 @@ Summary summarise(const ScanResult& result) {
   out.files = static_cast<int>(result.files.size());
   for (const FileScan& scan : result.files) {
     out.missing += static_cast<int>(scan.decisions.missing.size());
+    const Busiest& busiest = scan.decisions.busiest;
+    if (std::pair(busiest.loop, busiest.waits) > std::pair(out.busiest.loop, out.busiest.waits)) {
+      out.busiest = busiest;
+    }
     for (const Decision& decision : scan.decisions.waits) {
       ++out.waits;
       switch (decision.verdict) {
@@ -95,17 +143,24 @@ int exit_code(const Summary& summary) {
   return summary.redundant + summary.deferrable + summary.missing > 0 ? 1 : 0;
 }
 
-std::string to_table(const ScanResult& result) {
+std::string to_table(const ScanResult& result, std::size_t width) {
   std::string out;
-  for (const FileScan& scan : result.files) add_file(scan, out);
+  for (const FileScan& scan : result.files) add_file(scan, out, width);
   const Summary sum = summarise(result);
-  out += fmt::format(
-      "{} files, {} waits now, {} after; required {}, deferrable {}, redundant {}, unknown {}, "
-      "contract {}, timing {}; missing {}\n",
-      sum.files, sum.waits, sum.after(), sum.required, sum.deferrable, sum.redundant, sum.unknown,
-      sum.contract, sum.timing, sum.missing);
+  out += fmt::format("{} {}, {} waits now, {} after\n", sum.files,
+                     sum.files == 1 ? "file" : "files", sum.waits, sum.after());
+  out += wrapped(fmt::format("required {}, deferrable {}, redundant {}, unknown {}, contract {}, "
+                             "timing {}; missing {}",
+                             sum.required, sum.deferrable, sum.redundant, sum.unknown, sum.contract,
+                             sum.timing, sum.missing),
+                 2, width);
+  if (sum.busiest.waits > 0) {
+    out += fmt::format("  {} `{}`: {} waits now, {} after\n",
+                       sum.busiest.loop ? "one round of the busiest loop, in" : "one call of",
+                       sum.busiest.function, sum.busiest.waits, sum.busiest.after);
+  }
   if (result.passed_over > 0) {
-    out += fmt::format("{} host files mention no wait\n", result.passed_over);
+    out += fmt::format("  {} host files mention no wait\n", result.passed_over);
   }
   return out;
 }
@@ -116,7 +171,7 @@ std::string explain(const FileScan& scan, unsigned line) {
     const WaitSite& site = scan.unit.program.waits[i];
     if (site.line != line) continue;
     const Decision& decision = scan.decisions.waits[i];
-    out += fmt::format("{}:{}: {} in {}\n  {}: {}\n", scan.path, line, shortened(site.call),
+    out += fmt::format("{}:{}: {} in {}\n  {}: {}\n", scan.path, line, on_one_line(site.call),
                        site.function, verdict_text(decision), decision.reason);
     for (const Evidence& evidence : decision.evidence) {
       out += fmt::format("  line {}: {}\n", evidence.line, evidence.what);

@@ -17,11 +17,14 @@ struct Summary {
   int contract = 0;
   int timing = 0;
   int missing = 0;
+  Busiest busiest;
   int after() const { return waits - redundant; }
 };
 
 Summary summarise(const ScanResult& result);
-std::string to_table(const ScanResult& result);
+
+/// Two lines a wait; wrapped to `width` columns, 0 for no limit.
+std::string to_table(const ScanResult& result, std::size_t width);
 std::string to_json(const ScanResult& result);
 std::string to_sarif(const ScanResult& result);
 

@@ -93,6 +93,12 @@ std::string to_json(const ScanResult& result) {
                     {"redundant", sum.redundant}, {"unknown", sum.unknown},
                     {"contract", sum.contract},   {"timing", sum.timing},
                     {"missing", sum.missing}};
+  if (sum.busiest.waits > 0) {
+    out["summary"]["busiest"] = {{"function", sum.busiest.function},
+                                 {"loop", sum.busiest.loop},
+                                 {"waits", sum.busiest.waits},
+                                 {"waits_after", sum.busiest.after}};
+  }
   return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "sync/frontend/parse.h"
+#include "sync/link.h"
 
 namespace cajal::sync {
 namespace {
@@ -55,7 +56,7 @@ std::vector<std::string> flags_for(const std::string& path, const ScanOptions& o
   return flags;
 }
 
-std::vector<std::string> gather(const std::vector<std::string>& paths, int& passed_over) {
+std::vector<std::string> gather(const std::vector<std::string>& paths, bool all, int& passed_over) {
   std::vector<std::string> out;
   for (const std::string& path : paths) {
     std::error_code error;
@@ -66,7 +67,7 @@ std::vector<std::string> gather(const std::vector<std::string>& paths, int& pass
         if (!entry.is_regular_file(error)) continue;
         const std::string name = entry.path().string();
         if (frontend::language_of(name) == Language::none) continue;
-        if (mentions_wait(read_file(name))) {
+        if (all || mentions_wait(read_file(name))) {
           inside.push_back(name);
         } else {
           ++passed_over;
@@ -121,22 +122,35 @@ std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-FileScan scan_text(const std::string& path, const std::string& text, const ScanOptions& options) {
+namespace {
+
+FileScan parse_text(const std::string& path, const std::string& text, const ScanOptions& options) {
   FileScan scan;
   scan.path = path;
   scan.text = text;
   scan.language = frontend::language_of(path);
   scan.unit = frontend::parse(path, text, scan.language, flags_for(path, options));
-  scan.decisions = decide(scan.unit.program);
-  add_hidden(scan);
+  for (Function& function : scan.unit.program.functions) {
+    function.external = function.external || (options.functions_wait && !function.block);
+  }
   return scan;
 }
 
-ScanResult scan_paths(const std::vector<std::string>& paths, const ScanOptions& options,
-                      const std::function<void(int, int)>& progress) {
-  ScanResult result;
-  const std::vector<std::string> files = gather(paths, result.passed_over);
-  result.files.resize(files.size());
+/// Decides on all of them as one program.
+std::vector<Decisions> decide_together(const std::vector<const FileScan*>& scans) {
+  std::vector<const Program*> programs;
+  std::vector<std::string> names;
+  for (const FileScan* scan : scans) {
+    programs.push_back(&scan->unit.program);
+    names.push_back(fs::path(scan->path).filename().string());
+  }
+  return split(decide(link(programs, std::move(names))), programs);
+}
+
+/// Several at a time.
+void for_each_file(const std::vector<std::string>& files,
+                   const std::function<void(std::size_t)>& work_on,
+                   const std::function<void(int, int)>& progress) {
   std::atomic<std::size_t> next = 0;
   std::mutex mutex;
   int done = 0;
@@ -144,7 +158,7 @@ ScanResult scan_paths(const std::vector<std::string>& paths, const ScanOptions& 
   const auto work = [&] {
     for (std::size_t i = next++; i < files.size(); i = next++) {
       try {
-        result.files[i] = scan_text(files[i], read_file(files[i]), options);
+        work_on(i);
       } catch (const std::exception& error) {
         const std::lock_guard lock(mutex);
         failure = error.what();
@@ -160,6 +174,65 @@ ScanResult scan_paths(const std::vector<std::string>& paths, const ScanOptions& 
   work();
   threads.clear();
   if (!failure.empty()) throw Failure(failure);
+}
+
+}  // namespace
+
+FileScan scan_text(const std::string& path, const std::string& text, const ScanOptions& options) {
+  FileScan scan = parse_text(path, text, options);
+  scan.decisions = decide(scan.unit.program);
+  add_hidden(scan);
+  return scan;
+}
+
+FileScan scan_again(const ScanResult& result, const FileScan& file, const std::string& text,
+                    const ScanOptions& options) {
+  if (!options.whole_program) return scan_text(file.path, text, options);
+  FileScan scan = parse_text(file.path, text, options);
+  scan.number = file.number;
+  std::vector<const FileScan*> scans;
+  for (const FileScan& one : result.files) {
+    scans.push_back(one.number == file.number ? &scan : &one);
+  }
+  const std::vector<Decisions> decisions = decide_together(scans);
+  for (const FileScan* one : scans) {
+    const auto& here = decisions[static_cast<std::size_t>(one->number)];
+    if (one == &scan) continue;
+    scan.missing_elsewhere += static_cast<int>(here.missing.size());
+  }
+  scan.decisions = decisions[static_cast<std::size_t>(scan.number)];
+  add_hidden(scan);
+  return scan;
+}
+
+ScanResult scan_paths(const std::vector<std::string>& paths, const ScanOptions& options,
+                      const std::function<void(int, int)>& progress) {
+  ScanResult result;
+  const std::vector<std::string> files = gather(paths, options.whole_program, result.passed_over);
+  result.files.resize(files.size());
+  for_each_file(
+      files,
+      [&](std::size_t i) {
+        const std::string text = read_file(files[i]);
+        result.files[i] = options.whole_program ? parse_text(files[i], text, options)
+                                                : scan_text(files[i], text, options);
+      },
+      progress);
+  if (!options.whole_program || files.empty()) return result;
+  std::vector<const FileScan*> scans;
+  for (FileScan& file : result.files) {
+    file.number = static_cast<int>(scans.size());
+    scans.push_back(&file);
+  }
+  std::vector<Decisions> decisions = decide_together(scans);
+  std::size_t missing = 0;
+  for (const Decisions& one : decisions) missing += one.missing.size();
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    FileScan& file = result.files[i];
+    file.decisions = std::move(decisions[i]);
+    file.missing_elsewhere = static_cast<int>(missing - file.decisions.missing.size());
+    add_hidden(file);
+  }
   return result;
 }
 

@@ -20,6 +20,8 @@ class Failure : public std::runtime_error {
 
 struct FileScan {
   std::string path;
+  int number = 0;             ///< Among the files of the program that it was decided with.
+  int missing_elsewhere = 0;  ///< Missing waits of the program's other files.
   std::string text;
   Language language = Language::none;
   UnitResult unit;
@@ -30,12 +32,18 @@ struct FileScan {
 struct ScanOptions {
   std::vector<std::string> flags;
   std::string compile_commands;
+  bool whole_program = false;   ///< The files are all of it: nothing else calls their functions.
+  bool functions_wait = false;  ///< No function may return with work in flight, whoever calls it.
 };
 
 struct ScanResult {
   std::vector<FileScan> files;
   int passed_over = 0;  ///< Host files of a directory that mention no wait.
 };
+
+/// Gives a file of the result another text, with all others as they are.
+FileScan scan_again(const ScanResult& result, const FileScan& file, const std::string& text,
+                    const ScanOptions& options);
 
 std::string read_file(const std::string& path);
 

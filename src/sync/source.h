@@ -21,17 +21,31 @@ struct WaitText {
 
 struct CommitText {
   unsigned line = 0;
-  unsigned begin = 0;   ///< Of the statement.
+  unsigned begin = 0;  ///< Of the statement.
+  unsigned end = 0;    ///< Of the call, before the semicolon; 0 when it is no statement of its own.
+  int compound = -1;   ///< Which braces it stands in, by their offset.
   std::string command;  ///< The command buffer as written.
   std::string function;
   bool objc = false;
   bool writable = false;
+  bool reported = false;  ///< A completion handler of it looks at its status or error.
+};
+
+/// "id<MTLCommandBuffer> name = [queue commandBuffer];"
+struct MakeText {
+  unsigned line = 0;
+  unsigned begin = 0;  ///< Bytes of the call that makes it.
+  unsigned end = 0;
+  int compound = -1;
+  std::string name;
+  std::string queue;  ///< As written.
 };
 
 struct UnitResult {
   Program program;
   std::vector<WaitText> wait_texts;  ///< Beside Program::waits.
   std::vector<CommitText> commits;
+  std::vector<MakeText> makes;
   std::vector<std::pair<unsigned, std::string>> unparsed;  ///< Lines that the parser refused.
   std::set<unsigned> seen_waits;                           ///< Lines on which the tree has a wait.
   bool broken = false;                                     ///< Parsing gave nothing at all.

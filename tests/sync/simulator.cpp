@@ -108,6 +108,8 @@ class Simulator {
   void call(const Event& event, const Frame& frame, int depth);
   void wait(const Event& event, const Frame& frame);
   void launch(int at, std::vector<Touch> touches);
+  void order_after(int at, int other);
+  void order_default_stream(int at, const Traits& traits);
   bool ordered(int at, int other, int index, int depth) const;
   void finish(int at, int upto);
   void host(int memory, bool write, const std::string& what);
@@ -121,6 +123,8 @@ class Simulator {
   std::vector<Object> objects_;
   std::map<int, std::vector<Touch>> recorded_;  // By object.
   std::vector<std::vector<Item>> queues_;
+  std::set<int> blocking_queues_;
+  int legacy_queue_ = -1;
   std::multiset<Race> races_;
   int memories_ = 0;
   int works_ = 0;
@@ -238,6 +242,25 @@ void Simulator::launch(int at, std::vector<Touch> touches) {
   queues_[at].push_back(std::move(item));
 }
 
+void Simulator::order_after(int at, int other) {
+  if (at == other || queues_[other].empty()) return;
+  Item item;
+  item.other_queue = other;
+  item.other_upto = static_cast<int>(queues_[other].size()) - 1;
+  queues_[at].push_back(item);
+}
+
+/// The legacy default stream and the blocking streams wait for each other.
+void Simulator::order_default_stream(int at, const Traits& traits) {
+  if (traits.legacy) {
+    legacy_queue_ = at;
+    for (const int blocking : blocking_queues_) order_after(at, blocking);
+  } else if (traits.blocking) {
+    blocking_queues_.insert(at);
+    if (legacy_queue_ >= 0) order_after(at, legacy_queue_);
+  }
+}
+
 void Simulator::wait(const Event& event, const Frame& frame) {
   if (event.target.empty()) {
     for (std::size_t i = 0; i < queues_.size(); ++i) {
@@ -296,9 +319,12 @@ void Simulator::apply(const Event& event, const Frame& frame, int depth) {
       launch(at, recorded_[cell(event.target, frame).object]);
       break;
     }
-    case Op::submit:
-      launch(queue(event.target, frame), touches_of(event, frame));
+    case Op::submit: {
+      const int at = queue(event.target, frame);
+      order_default_stream(at, event.traits);
+      launch(at, touches_of(event, frame));
       break;
+    }
     case Op::record: {
       const int at = queue(event.source, frame);
       Object& marker = object(event.target, frame);

@@ -58,6 +58,22 @@ void Lowering::access(const clang::Expr* lvalue, bool is_write, bool is_read) {
   event.traits.managed = named != nullptr && unit_.managed.contains(named);
   if (is_read) event.accesses.push_back({touched, false, false});
   if (is_write) event.accesses.push_back({touched, true, false});
+  touch_unseen(lvalue);
+}
+
+/// Memory behind a pointer that code out of sight has set may be any that it can reach.
+void Lowering::touch_unseen(const clang::Expr* lvalue) {
+  const clang::Expr* e = bare(lvalue);
+  const clang::ValueDecl* pointer = named_by(e);
+  if (pointer == nullptr || !unit_.unseen_pointers.contains(pointer)) return;
+  if (is_reference_like(e->getType()) && e->getType()->isPointerType()) return;
+  Path unseen;
+  unseen.root = Root::foreign;
+  unseen.name = "set elsewhere";
+  Event& event = emit(Op::unknown, lvalue->getExprLoc());
+  event.accesses.push_back({unseen, true, false});
+  event.text = fmt::format("touches memory through `{}`, which nothing in view sets",
+                           pointer->getNameAsString());
 }
 
 void Lowering::read(const clang::Expr* lvalue) { access(lvalue, false, true); }
@@ -85,6 +101,7 @@ void Lowering::assign(const clang::Expr* left, const clang::Expr* right) {
   const clang::QualType type = left->getType();
   if (copies_as_value(type)) {
     write(left);
+    if (type->isIntegerType() && pointer_inside(right) != nullptr) assign(path(left), type, right);
     return;
   }
   if (matters(left)) write(left);
@@ -98,8 +115,14 @@ void Lowering::declare(const clang::DeclStmt* statement) {
     const clang::QualType type = variable->getType();
     const Path target = paths_.of(variable);
     const clang::Expr* init = bare(variable->getInit());
-    if (init == nullptr || llvm::isa<clang::LambdaExpr>(init) ||
-        llvm::isa<clang::BlockExpr>(init)) {
+    if (init == nullptr) continue;
+    const bool address = type->isIntegerType() && pointer_inside(init) != nullptr;
+    if (address || llvm::isa<clang::LambdaExpr>(init) || llvm::isa<clang::BlockExpr>(init)) {
+      const Path held = path(init);
+      if (held.empty()) continue;
+      Event& alias = emit(Op::alias, init->getExprLoc());
+      alias.target = target;
+      alias.source = held;
       continue;
     }
     const bool copied_record = copies_as_value(type) && type->isRecordType();

@@ -115,12 +115,11 @@ int Lowering::callable(const clang::Expr* argument) const {
 int Lowering::find_function(const clang::Expr* call) const {
   const clang::Decl* target = nullptr;
   if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call)) {
-    target = message->getMethodDecl();
-    const auto* interface = message->getReceiverInterface();
-    if (interface != nullptr && interface->getImplementation() != nullptr) {
-      const auto* method = interface->getImplementation()->getMethod(message->getSelector(),
-                                                                     message->isInstanceMessage());
-      if (method != nullptr) target = method;
+    target = method_of(message);
+    const bool to_super = message->getReceiverKind() == clang::ObjCMessageExpr::SuperInstance ||
+                          message->getReceiverKind() == clang::ObjCMessageExpr::SuperClass;
+    if (target != nullptr && !to_super && unit_.overridden.contains(target->getCanonicalDecl())) {
+      return -1;
     }
   } else if (const auto* plain = llvm::dyn_cast<clang::CallExpr>(call)) {
     target = plain->getDirectCallee();
@@ -163,20 +162,27 @@ std::vector<Access> Lowering::handler_accesses(int block) const {
   return out;
 }
 
-void Lowering::call_known(const clang::Expr* call, int callee, const clang::Expr* receiver,
-                          const std::vector<const clang::Expr*>& arguments) {
-  std::vector<Path> passed;
+/// What is passed and where the value goes.
+void Lowering::describe_call(Event& event, const clang::Expr* call, const clang::Expr* receiver,
+                             const std::vector<const clang::Expr*>& arguments) {
   for (const clang::Expr* argument : arguments) {
     const clang::QualType type = argument->getType();
     const bool named = is_reference_like(type) || argument->isGLValue() || type->isRecordType();
-    passed.push_back(named ? path(argument) : Path());
+    event.arguments.push_back(named ? path(argument) : Path());
   }
-  const Path self = receiver != nullptr ? path(receiver) : Path();
+  if (receiver != nullptr) event.source = path(receiver);
+  event.target = paths_.value_of(call, false);
+}
+
+void Lowering::call_known(const clang::Expr* call, int callee, const clang::Expr* receiver,
+                          const std::vector<const clang::Expr*>& arguments) {
+  Event described;
+  describe_call(described, call, receiver, arguments);
   Event& event = emit(Op::call, call->getExprLoc());
   event.callee = callee;
-  event.arguments = std::move(passed);
-  event.source = self;
-  event.target = paths_.value_of(call, false);
+  event.arguments = std::move(described.arguments);
+  event.source = described.source;
+  event.target = described.target;
 }
 
 /// A library touches what it is handed and nothing else; what it calls back runs at once.
@@ -187,7 +193,9 @@ void Lowering::call_system(const clang::Expr* call,
   for (const clang::Expr* argument : arguments) {
     const clang::Expr* plain = argument->IgnoreParenImpCasts();
     const clang::QualType type = argument->getType();
+    // An address may be passed as a number.
     const bool pointer = type->isPointerType() || is_container(type) ||
+                         (type->isIntegerType() && pointer_inside(argument) != nullptr) ||
                          is_container(plain->getType()) ||
                          (is_reference_like(plain->getType()) && !is_handle(plain->getType()));
     if (!pointer) continue;
@@ -213,17 +221,31 @@ void Lowering::call_system(const clang::Expr* call,
 
 void Lowering::call_unknown(const clang::Expr* call,
                             const std::vector<const clang::Expr*>& arguments,
-                            const std::string& why) {
+                            const std::string& why, const clang::Decl* callee) {
   std::vector<Access> accesses;
   for (const clang::Expr* argument : arguments) {
     const Path handed = path(argument);
     if (!handed.empty()) accesses.push_back({handed, true, false});
   }
-  if (const clang::Expr* receiver = receiver_of(call)) {
+  const clang::Expr* receiver = receiver_of(call);
+  const auto* plain = llvm::dyn_cast<clang::CallExpr>(call);
+  if (receiver == nullptr && plain != nullptr && plain->getDirectCallee() == nullptr) {
+    receiver = plain->getCallee();  // A block or function pointer, and what it holds.
+  }
+  if (receiver != nullptr) {
     const Path handed = path(receiver);
     if (!handed.empty()) accesses.push_back({handed, true, false});
   }
+  Event described;
+  if (callee != nullptr) {
+    described.symbol = symbol_of(callee);
+    describe_call(described, call, receiver_of(call), arguments);
+  }
   Event& event = emit(Op::unknown, call->getExprLoc());
+  event.symbol = described.symbol;
+  event.arguments = std::move(described.arguments);
+  event.source = described.source;
+  event.target = described.target;
   event.traits.touches_all = true;
   event.accesses = std::move(accesses);
   event.text = why;
@@ -248,7 +270,11 @@ bool Lowering::call_dispatch(const clang::Expr* call, const std::string& name,
     unit_.signals[index_].push_back(path(arguments[0]));
     return true;
   }
-  if (name == "dispatch_semaphore_create" || name == "dispatch_group_wait") return true;
+  if (name == "dispatch_semaphore_create") return true;
+  if (name == "dispatch_group_wait" || name == "dispatch_block_wait") {
+    call_unknown(call, arguments, "waits for what other code signals by " + name);
+    return true;
+  }
   if (is_one_of(name, kRunHere)) {
     for (const clang::Expr* argument : arguments) {
       const int code = callable(argument);
@@ -296,20 +322,19 @@ void Lowering::call(const clang::Expr* call) {
   if (message != nullptr) {
     const auto* method = message->getMethodDecl();
     if (method == nullptr) return call_unknown(call, arguments, "sends " + name + " to any object");
-    if (unit_.in_system(method->getLocation())) return call_system(call, arguments);
+    if (unit_.in_system(method->getLocation())) {
+      return call_foundation(message, name, receiver, arguments);
+    }
     if (method->isPropertyAccessor() && !method->hasBody()) {
       // A setter that the compiler writes.
-      if (arguments.size() == 1 && name.starts_with("set") && name.size() > 3 &&
-          receiver != nullptr) {
-        std::string field = name.substr(3);
-        field[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(field[0])));
-        Path target = path(receiver).field(field);
+      if (arguments.size() == 1 && receiver != nullptr) {
+        Path target = path(receiver).field(field_of_accessor(method));
         target.handle = is_handle(arguments[0]->getType());
         assign(target, arguments[0]->getType(), arguments[0]);
       }
       return;
     }
-    return call_unknown(call, arguments, "calls " + name + ", which is not in view");
+    return call_unknown(call, arguments, "calls " + name + ", which is not in view", method);
   }
   const clang::FunctionDecl* function = function_of(call);
   if (function == nullptr) return call_unknown(call, arguments, "calls through a pointer");
@@ -333,7 +358,8 @@ void Lowering::call(const clang::Expr* call) {
     return call_system(call, arguments);
   }
   if (function->isDefaulted() || function->isImplicit()) return;
-  call_unknown(call, arguments, fmt::format("calls {}, which is not in view", name));
+  call_unknown(call, arguments, fmt::format("calls {}, which is not in view", name),
+               may_be_overridden(function) ? nullptr : function);
 }
 
 void Lowering::construct(const clang::CXXConstructExpr* made) {

@@ -208,12 +208,25 @@ void Lowering::statement(const clang::Stmt* statement) {
     give_back(back);
   } else if (const auto* gone = llvm::dyn_cast<clang::CXXDeleteExpr>(statement)) {
     access(gone->getArgument(), true, false);
+  } else if (const auto* loop = llvm::dyn_cast<clang::ObjCForCollectionStmt>(statement)) {
+    enumerate(loop);
   } else if (const auto* made = llvm::dyn_cast<clang::CXXConstructExpr>(statement)) {
     construct(made);
   } else if (llvm::isa<clang::CallExpr>(statement) ||
              llvm::isa<clang::ObjCMessageExpr>(statement)) {
     call(llvm::cast<clang::Expr>(statement));
   }
+}
+
+/// The braces in which the call is a statement of its own; null where it is none.
+const clang::CompoundStmt* Lowering::compound_with(const clang::Expr* call) const {
+  for (const clang::CompoundStmt* compound : compounds_of(body_)) {
+    for (const clang::Stmt* child : compound->body()) {
+      const auto* whole = llvm::dyn_cast<clang::Expr>(child);
+      if (whole != nullptr && bare(whole) == bare(call)) return compound;
+    }
+  }
+  return nullptr;
 }
 
 int Lowering::add_wait(const clang::Expr* call, const Path& target, Settled settled,
@@ -242,13 +255,9 @@ int Lowering::add_wait(const clang::Expr* call, const Path& target, Settled sett
     where.end = offset(clang::Lexer::getLocForEndOfToken(sources.getFileLoc(call->getEndLoc()), 0,
                                                          sources, unit_.context.getLangOpts()));
   }
-  for (const clang::CompoundStmt* compound : compounds_of(body_)) {
-    for (const clang::Stmt* child : compound->body()) {
-      const auto* whole = llvm::dyn_cast<clang::Expr>(child);
-      if (whole == nullptr || bare(whole) != bare(call) || at.isMacroID()) continue;
-      where.statement_begin = offset(whole->getBeginLoc());
-      where.statement_end = where.end;
-    }
+  if (!at.isMacroID() && compound_with(call) != nullptr) {
+    where.statement_begin = where.begin;
+    where.statement_end = where.end;
   }
   unit_.result.program.waits.push_back(site);
   unit_.result.wait_texts.push_back(where);

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "clang/AST/StmtObjC.h"
 #include "clang/Analysis/CFG.h"
 #include "sync/frontend/paths.h"
 #include "sync/frontend/types.h"
@@ -42,6 +44,7 @@ class Lowering {
   void read(const clang::Expr* lvalue);
   void write(const clang::Expr* lvalue);
   void access(const clang::Expr* lvalue, bool is_write, bool is_read);
+  void touch_unseen(const clang::Expr* lvalue);
   bool matters(const clang::Expr* lvalue) const;
   void assign(const clang::Expr* left, const clang::Expr* right);
   void assign(const Path& target, clang::QualType type, const clang::Expr* right);
@@ -52,16 +55,26 @@ class Lowering {
   // Calls (calls.cpp).
   void call(const clang::Expr* call);
   void construct(const clang::CXXConstructExpr* made);
+  void describe_call(Event& event, const clang::Expr* call, const clang::Expr* receiver,
+                     const std::vector<const clang::Expr*>& arguments);
   void call_known(const clang::Expr* call, int callee, const clang::Expr* receiver,
                   const std::vector<const clang::Expr*>& arguments);
   void call_system(const clang::Expr* call, const std::vector<const clang::Expr*>& arguments);
   void call_unknown(const clang::Expr* call, const std::vector<const clang::Expr*>& arguments,
-                    const std::string& why);
+                    const std::string& why, const clang::Decl* callee = nullptr);
   bool call_dispatch(const clang::Expr* call, const std::string& name,
                      const std::vector<const clang::Expr*>& arguments);
   int callable(const clang::Expr* argument) const;
   int find_function(const clang::Expr* call) const;
   std::vector<Access> handler_accesses(int function) const;
+
+  // Foundation's classes (foundation.cpp).
+  void call_foundation(const clang::ObjCMessageExpr* call, const std::string& name,
+                       const clang::Expr* receiver,
+                       const std::vector<const clang::Expr*>& arguments);
+  void store_objects(const clang::ObjCMessageExpr* call, const std::string& name,
+                     const clang::Expr* receiver, const std::vector<const clang::Expr*>& arguments);
+  void enumerate(const clang::ObjCForCollectionStmt* loop);
 
   // CUDA and HIP (cuda.cpp).
   bool call_cuda(const clang::CallExpr* call, const std::string& name);
@@ -79,8 +92,18 @@ class Lowering {
                    const std::vector<const clang::Expr*>& arguments);
   void encode(const clang::Expr* call, const std::string& name, const Path& target,
               const std::vector<const clang::Expr*>& arguments);
+  void note_reporting(const clang::Expr* call, int handler);
+  bool comes_from_metal(const clang::Expr* call, Kind receiver) const;
+  void encode_kernel(const clang::Expr* call, const Path& target, const clang::Expr* receiver,
+                     const std::vector<const clang::Expr*>& arguments);
+  bool call_other_metal(const clang::Expr* call, const std::string& name,
+                        const clang::Expr* receiver,
+                        const std::vector<const clang::Expr*>& arguments);
+  void touch_resource(const clang::Expr* call, const clang::Expr* receiver,
+                      const std::vector<const clang::Expr*>& arguments);
   void add_handler(const clang::Expr* call, const Path& target, const clang::Expr* handler);
   void commit(const clang::Expr* call, const Path& target);
+  void note_make(const clang::Expr* call, const clang::Expr* receiver);
 
   // Common.
   Event& emit(Op op, clang::SourceLocation at);
@@ -88,6 +111,7 @@ class Lowering {
   int add_wait(const clang::Expr* call, const Path& target, Settled settled = Settled::no,
                const std::string& why = {});
   Path path(const clang::Expr* expression);
+  const clang::CompoundStmt* compound_with(const clang::Expr* statement) const;
   std::string text(clang::SourceRange range) const;
   unsigned offset(clang::SourceLocation at) const;
   Function& function() { return unit_.result.program.functions[index_]; }
@@ -99,8 +123,9 @@ class Lowering {
   PathFinder paths_;
   int block_ = 0;
   std::vector<Anchor> anchors_;
-  std::vector<unsigned> clocks_;  ///< Lines that read a clock.
-  std::string capture_;           ///< Why nothing here may move: a stream capture.
+  std::vector<unsigned> clocks_;    ///< Lines that read a clock.
+  std::set<std::string> reported_;  ///< Command buffers, as written, whose handler looks at errors.
+  std::string capture_;             ///< Why nothing here may move: a stream capture.
 };
 
 /// Statements of a body in which a wait can stand: every compound statement, innermost last.

@@ -52,7 +52,8 @@ class Consumer final : public clang::ASTConsumer {
       : result_(result), listener_(listener), per_thread_(per_thread) {}
 
   void HandleTranslationUnit(clang::ASTContext& context) override {
-    Unit unit{context, result_, {}, {}, {}, {}, {}, {}, {}, per_thread_, {}};
+    Unit unit{context, result_};
+    unit.per_thread_stream = per_thread_;
     std::vector<Code> codes = survey(unit, listener_.errors);
     // Blocks first, the innermost before those around them: handlers are looked into.
     std::stable_sort(codes.begin(), codes.end(), [&](const Code& one, const Code& other) {
@@ -108,7 +109,7 @@ std::vector<std::string> arguments_for(Language language, const std::string& pat
   };
   switch (language) {
     case Language::objcxx:
-      add({"-x", "objective-c++", "-std=c++20", "-fobjc-arc", "-fblocks",
+      add({"-x", "objective-c++", "-std=gnu++20", "-fobjc-arc", "-fblocks",
            "-fobjc-runtime=macosx-13", "-include", "algorithm"});
       break;
     case Language::objc:
@@ -127,7 +128,7 @@ std::vector<std::string> arguments_for(Language language, const std::string& pat
            "/cajal-sync/include/hip/hip_runtime.h"});
       break;
     default:
-      add({"-x", "c++", "-std=c++20", "-fblocks"});
+      add({"-x", "c++", "-std=gnu++20", "-fblocks"});
   }
   add({"-D__APPLE__=1", "-DTARGET_OS_OSX=1"});
   if (language == Language::cuda || language == Language::hip || language == Language::cxx) {

@@ -9,6 +9,7 @@
 #include "clang/AST/DeclObjC.h"
 #include "clang/AST/ExprCXX.h"
 #include "clang/AST/ExprObjC.h"
+#include "clang/Index/USRGeneration.h"
 #include "sync/frontend/types.h"
 
 namespace cajal::sync::frontend {
@@ -23,16 +24,50 @@ bool is_one_of(std::string_view name, const std::array<std::string_view, N>& nam
 }
 
 /// Calls whose value is the object they are made on, or memory of it.
-constexpr std::array<std::string_view, 24> kTransparent = {
-    "contents",    "data",      "begin",   "end",          "cbegin",      "cend",
-    "get",         "retain",    "release", "c_str",        "autorelease", "value",
-    "mutableCopy", "copy",      "bytes",   "mutableBytes", "rbegin",      "rend",
-    "operator->",  "operator*", "self",    "buffer",       "subspan",     "first"};
+constexpr std::array<std::string_view, 28> kTransparent = {"contents",
+                                                           "data",
+                                                           "begin",
+                                                           "end",
+                                                           "cbegin",
+                                                           "cend",
+                                                           "get",
+                                                           "retain",
+                                                           "release",
+                                                           "c_str",
+                                                           "autorelease",
+                                                           "value",
+                                                           "mutableCopy",
+                                                           "copy",
+                                                           "bytes",
+                                                           "mutableBytes",
+                                                           "rbegin",
+                                                           "rend",
+                                                           "operator->",
+                                                           "operator*",
+                                                           "self",
+                                                           "buffer",
+                                                           "subspan",
+                                                           "first",
+                                                           "allValues",
+                                                           "allObjects",
+                                                           "objectEnumerator",
+                                                           "reverseObjectEnumerator"};
 constexpr std::array<std::string_view, 14> kForwarding = {
     "move", "forward", "addressof",   "as_const",  "ref",  "begin",      "end",
     "data", "cbegin",  "TransferPtr", "RetainPtr", "next", "to_address", "launder"};
-constexpr std::array<std::string_view, 6> kElement = {
-    "at", "front", "back", "objectAtIndex", "objectAtIndexedSubscript", "operator[]"};
+constexpr std::array<std::string_view, 13> kElement = {"at",
+                                                       "front",
+                                                       "back",
+                                                       "objectAtIndex",
+                                                       "objectAtIndexedSubscript",
+                                                       "operator[]",
+                                                       "firstObject",
+                                                       "lastObject",
+                                                       "anyObject",
+                                                       "objectForKey",
+                                                       "nextObject",
+                                                       "objectForKeyedSubscript",
+                                                       "object"};
 /// Calls whose value is memory that nothing else names.
 constexpr std::array<std::string_view, 14> kFresh = {"newBufferWithLength",
                                                      "newBufferWithBytes",
@@ -92,6 +127,44 @@ const clang::Expr* receiver_of(const clang::Expr* expression) {
 
 }  // namespace
 
+std::string symbol_of(const clang::Decl* declaration) {
+  const auto* function = llvm::dyn_cast<clang::FunctionDecl>(declaration);
+  if (function != nullptr && !function->isExternallyVisible()) return {};
+  llvm::SmallString<128> symbol;
+  // True for what has no such name.
+  if (clang::index::generateUSRForDecl(declaration, symbol)) return {};
+  return std::string(symbol);
+}
+
+const clang::ObjCMethodDecl* method_of(const clang::ObjCMessageExpr* message) {
+  const auto* interface = message->getReceiverInterface();
+  if (interface != nullptr && interface->getImplementation() != nullptr) {
+    const auto* method = interface->getImplementation()->getMethod(message->getSelector(),
+                                                                   message->isInstanceMessage());
+    if (method != nullptr) return method;
+  }
+  return message->getMethodDecl();
+}
+
+std::string field_of_accessor(const clang::ObjCMethodDecl* method) {
+  const clang::ObjCPropertyDecl* property = method->findPropertyDecl();
+  if (property == nullptr)
+    return without_underscores(method->getSelector().getNameForSlot(0).str());
+  const clang::ObjCIvarDecl* variable = property->getPropertyIvarDecl();
+  return without_underscores(variable != nullptr ? variable->getNameAsString()
+                                                 : property->getNameAsString());
+}
+
+const clang::Expr* pointer_inside(const clang::Expr* expression) {
+  expression = bare(expression);
+  if (expression == nullptr) return nullptr;
+  if (is_reference_like(expression->getType())) return expression;
+  const auto* binary = llvm::dyn_cast<clang::BinaryOperator>(expression);
+  if (binary == nullptr || !binary->isAdditiveOp()) return nullptr;
+  const clang::Expr* left = pointer_inside(binary->getLHS());
+  return left != nullptr ? left : pointer_inside(binary->getRHS());
+}
+
 std::string name_of_call(const clang::Expr* call) {
   if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call)) {
     return message->getSelector().getNameForSlot(0).str();
@@ -146,7 +219,9 @@ Path PathFinder::of(const clang::ValueDecl* declaration, bool) {
   Path path;
   const clang::QualType type = declaration->getType();
   path.handle = is_handle(type);
-  if (const auto* param = llvm::dyn_cast<clang::ParmVarDecl>(declaration)) {
+  const auto* param = llvm::dyn_cast<clang::ParmVarDecl>(declaration);
+  // A number that is passed by value is the function's own copy.
+  if (param != nullptr && !type->isArithmeticType() && !type->isEnumeralType()) {
     const auto owner =
         unit_.functions.find(llvm::cast<clang::Decl>(param->getDeclContext())->getCanonicalDecl());
     path.root = Root::param;
@@ -160,9 +235,15 @@ Path PathFinder::of(const clang::ValueDecl* declaration, bool) {
     return path;
   }
   if (const auto* variable = llvm::dyn_cast<clang::VarDecl>(declaration)) {
-    if (!variable->isLocalVarDecl() || variable->isStaticLocal()) {
+    if (param == nullptr && (!variable->isLocalVarDecl() || variable->isStaticLocal())) {
       path.root = Root::global;
       path.name = variable->getQualifiedNameAsString();
+      if (!variable->isExternallyVisible()) {
+        // Another file, or another function, may have one of the same name.
+        path.name +=
+            fmt::format("@{}", unit_.sources().getFileOffset(unit_.sources().getExpansionLoc(
+                                   variable->getCanonicalDecl()->getLocation())));
+      }
       return path;
     }
     path.root = Root::local;
@@ -215,8 +296,57 @@ Path PathFinder::choice(const clang::Expr* whole, const clang::Expr* one,
   return path;
 }
 
+/// A literal list of objects, or what holds them: each of its elements may be any of them.
+Path PathFinder::gathered(const clang::Expr* whole,
+                          const std::vector<const clang::Expr*>& elements) {
+  const Path path = value_of(whole, false);
+  for (const clang::Expr* element : elements) {
+    Event alias;
+    alias.op = Op::alias;
+    alias.target = path.field("[*]");
+    alias.source = of(element);
+    alias.target.handle = alias.source.handle;
+    if (!alias.source.empty()) pending_.push_back(alias);
+  }
+  return path;
+}
+
+/// A block or lambda holds what it captures.
+Path PathFinder::closure(const clang::Expr* code) {
+  const Path path = value_of(code, false);
+  const auto hold = [&](const std::string& name, const Path& held) {
+    Event alias;
+    alias.op = Op::alias;
+    alias.target = path.field("^" + name);
+    alias.target.handle = held.handle;
+    alias.source = held;
+    if (!held.empty()) pending_.push_back(alias);
+  };
+  const auto hold_variable = [&](const clang::ValueDecl* variable) {
+    hold(variable->getNameAsString(),
+         variable->getName() == "self" ? self_path(declaration_) : of(variable));
+  };
+  if (const auto* block = llvm::dyn_cast<clang::BlockExpr>(code)) {
+    for (const auto& capture : block->getBlockDecl()->captures()) {
+      hold_variable(capture.getVariable());
+    }
+  } else if (const auto* lambda = llvm::dyn_cast<clang::LambdaExpr>(code)) {
+    for (const auto& capture : lambda->captures()) {
+      if (capture.capturesThis()) hold("this", self_path(declaration_));
+      if (capture.capturesVariable()) hold_variable(capture.getCapturedVar());
+    }
+  }
+  return path;
+}
+
 Path PathFinder::message(const clang::Expr* expression) {
   const std::string name = name_of_call(expression);
+  const auto* objc = llvm::dyn_cast<clang::ObjCMessageExpr>(expression);
+  const clang::ObjCMethodDecl* method = objc != nullptr ? method_of(objc) : nullptr;
+  // What a method in view gives back, it says itself, whatever its name.
+  if (method != nullptr && unit_.functions.contains(method->getCanonicalDecl())) {
+    return value_of(expression, false);
+  }
   const clang::Expr* receiver = receiver_of(expression);
   const Kind value = kind_of(expression->getType());
   if (receiver == nullptr) {
@@ -239,14 +369,12 @@ Path PathFinder::message(const clang::Expr* expression) {
     return value_of(expression, false);
   }
   // A getter: no arguments, a handle or pointer as its value.
-  const auto* objc = llvm::dyn_cast<clang::ObjCMessageExpr>(expression);
-  const bool getter = objc != nullptr && objc->getNumArgs() == 0 &&
-                      objc->getMethodDecl() != nullptr &&
-                      objc->getMethodDecl()->isPropertyAccessor();
+  const bool getter = objc != nullptr && objc->getNumArgs() == 0 && method != nullptr &&
+                      method->isPropertyAccessor();
   if (getter) {
     Path path = of(receiver);
     if (path.empty()) return value_of(expression, true);
-    path = path.field(without_underscores(name));
+    path = path.field(field_of_accessor(method));
     path.handle = is_handle(expression->getType());
     path.dies = false;
     return path;
@@ -291,7 +419,8 @@ Path PathFinder::of_composed(const clang::Expr* e) {
     if (binary->isAssignmentOp()) return of(binary->getLHS());
     if (binary->getLHS()->getType()->isPointerType()) return of(binary->getLHS());
     if (binary->getRHS()->getType()->isPointerType()) return of(binary->getRHS());
-    return {};
+    const clang::Expr* pointer = pointer_inside(binary);
+    return pointer != nullptr ? of(pointer) : Path();
   }
   if (const auto* choose = llvm::dyn_cast<clang::AbstractConditionalOperator>(e)) {
     return choice(e, choose->getTrueExpr(), choose->getFalseExpr());
@@ -304,7 +433,16 @@ Path PathFinder::of_composed(const clang::Expr* e) {
     return list->getNumInits() == 1 ? of(list->getInit(0)) : Path();
   }
   if (llvm::isa<clang::CXXNewExpr>(e)) return value_of(e, false);
-  return {};
+  if (llvm::isa<clang::BlockExpr>(e) || llvm::isa<clang::LambdaExpr>(e)) return closure(e);
+  std::vector<const clang::Expr*> elements;
+  if (const auto* list = llvm::dyn_cast<clang::ObjCArrayLiteral>(e)) {
+    for (unsigned i = 0; i < list->getNumElements(); ++i) elements.push_back(list->getElement(i));
+  } else if (const auto* pairs = llvm::dyn_cast<clang::ObjCDictionaryLiteral>(e)) {
+    for (unsigned i = 0; i < pairs->getNumElements(); ++i) {
+      elements.push_back(pairs->getKeyValueElement(i).Value);
+    }
+  }
+  return elements.empty() ? Path() : gathered(e, elements);
 }
 
 Path PathFinder::of(const clang::Expr* expression) {

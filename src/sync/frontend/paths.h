@@ -1,7 +1,9 @@
 // Names the memory behind an expression.
 #pragma once
 
+#include "clang/AST/DeclObjC.h"
 #include "clang/AST/Expr.h"
+#include "clang/AST/ExprObjC.h"
 #include "sync/frontend/unit.h"
 
 namespace cajal::sync::frontend {
@@ -31,6 +33,8 @@ class PathFinder {
   Path call(const clang::CallExpr* call);
   Path element(const clang::Expr* base, const clang::Expr* index, clang::QualType type);
   Path choice(const clang::Expr* whole, const clang::Expr* one, const clang::Expr* other);
+  Path gathered(const clang::Expr* whole, const std::vector<const clang::Expr*>& elements);
+  Path closure(const clang::Expr* code);
   Path of_composed(const clang::Expr* expression);
 
   Unit& unit_;
@@ -44,6 +48,19 @@ const clang::Expr* bare(const clang::Expr* expression);
 
 /// The variable or field that an expression names, if it names one.
 const clang::ValueDecl* named_by(const clang::Expr* expression);
+
+/// A name that is the same in all files of a program; empty where only one file can use it.
+std::string symbol_of(const clang::Decl* declaration);
+
+/// The method that a message runs: of the receiver's class when that is in view.
+const clang::ObjCMethodDecl* method_of(const clang::ObjCMessageExpr* message);
+
+/// The field behind a getter or setter that the compiler writes: the variable that a @synthesize
+/// names, or the property's own name.
+std::string field_of_accessor(const clang::ObjCMethodDecl* method);
+
+/// The expression of pointer type that an integer was made from, if any.
+const clang::Expr* pointer_inside(const clang::Expr* expression);
 
 /// The first part of a selector, or the method's or function's name.
 std::string name_of_call(const clang::Expr* call);

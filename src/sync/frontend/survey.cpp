@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "clang/AST/DeclCXX.h"
 #include "clang/AST/DeclObjC.h"
 #include "clang/AST/ExprCXX.h"
@@ -47,7 +49,24 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
     return true;
   }
   bool VisitObjCMethodDecl(clang::ObjCMethodDecl* method) {
-    if (method->hasBody()) add(method, method->getBody(), false);
+    if (!method->hasBody()) return true;
+    add(method, method->getBody(), false);
+    llvm::SmallVector<const clang::ObjCMethodDecl*, 4> above;
+    method->getOverriddenMethods(above);
+    for (const clang::ObjCMethodDecl* one : above) note_overridden(method, one);
+    return true;
+  }
+  bool VisitCXXCtorInitializer(clang::CXXCtorInitializer* initial) {
+    if (initial->isAnyMemberInitializer()) note_value(initial->getAnyMember(), initial->getInit());
+    return true;
+  }
+  bool TraverseConstructorInitializer(clang::CXXCtorInitializer* initial) {
+    VisitCXXCtorInitializer(initial);
+    return RecursiveASTVisitor::TraverseConstructorInitializer(initial);
+  }
+  bool VisitObjCMessageExpr(clang::ObjCMessageExpr* message) {
+    const std::string name = message->getSelector().getAsString();
+    if (name.find("esidencySet") != std::string::npos) unit_.resident = true;
     return true;
   }
   bool VisitBlockDecl(clang::BlockDecl* block) {
@@ -74,11 +93,13 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
     if (left == nullptr) return true;
     unit_.assigned.insert(left);
     note_semaphore(left, binary->getRHS());
+    note_value(left, binary->getRHS());
     return true;
   }
   bool VisitVarDecl(clang::VarDecl* variable) {
     if (variable->getInit() != nullptr) {
       note_semaphore(variable, variable->getInit());
+      note_value(variable, variable->getInit());
       if (variable->getType()->isReferenceType()) expose(named_by(variable->getInit()));
     }
     if (variable->hasAttr<clang::HIPManagedAttr>()) {
@@ -89,15 +110,18 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
   }
   bool VisitMemberExpr(clang::MemberExpr* member) {
     if (inside_block_ > 0) expose(member->getMemberDecl());
+    note_use(member->getMemberDecl());
     return true;
   }
   bool VisitObjCIvarRefExpr(clang::ObjCIvarRefExpr* ivar) {
     if (inside_block_ > 0) expose(ivar->getDecl());
+    note_use(ivar->getDecl());
     return true;
   }
   bool VisitDeclRefExpr(clang::DeclRefExpr* name) {
     const auto* variable = llvm::dyn_cast<clang::VarDecl>(name->getDecl());
     if (variable != nullptr && inside_block_ > 0 && variable->hasGlobalStorage()) expose(variable);
+    if (variable != nullptr && variable->hasGlobalStorage()) note_use(variable);
     const auto* function = llvm::dyn_cast<clang::FunctionDecl>(name->getDecl());
     if (function != nullptr && !callees_.contains(name)) taken.insert(function->getCanonicalDecl());
     return true;
@@ -150,6 +174,8 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
     return true;
   }
   std::vector<std::pair<unsigned, std::string>> broken;
+  /// Raw pointers that outlive a function, and the lines that give them a value.
+  std::map<const clang::ValueDecl*, std::vector<unsigned>> pointers;
 
  private:
   void add(const clang::Decl* declaration, const clang::Stmt* body, bool block) {
@@ -158,6 +184,28 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
     const int index = static_cast<int>(found.size());
     if (!unit_.functions.insert({canonical, index}).second) return;
     found.push_back({declaration, body, index, block, {}});
+  }
+  void note_overridden(const clang::ObjCMethodDecl* own, const clang::ObjCMethodDecl* above) {
+    const auto* interface = above->getClassInterface();
+    if (interface == nullptr || interface == own->getClassInterface()) return;
+    const auto* made = interface->getImplementation();
+    const auto* body = made == nullptr
+                           ? nullptr
+                           : made->getMethod(above->getSelector(), above->isInstanceMethod());
+    unit_.overridden.insert(above->getCanonicalDecl());
+    if (body != nullptr) unit_.overridden.insert(body->getCanonicalDecl());
+  }
+  void note_use(const clang::ValueDecl* variable) {
+    if (!unit_.in_system(variable->getLocation()) && variable->getType()->isPointerType()) {
+      pointers.try_emplace(variable);
+    }
+  }
+  void note_value(const clang::ValueDecl* variable, const clang::Expr* value) {
+    const bool null =
+        value->IgnoreParenCasts()->isNullPointerConstant(
+            unit_.context, clang::Expr::NPC_ValueDependentIsNotNull) != clang::Expr::NPCK_NotNull;
+    if (null || !variable->getType()->isPointerType()) return;
+    pointers[variable].push_back(unit_.line(value->getExprLoc()));
   }
   void expose(const clang::ValueDecl* declaration) {
     if (declaration != nullptr) unit_.exposed.insert(declaration);
@@ -193,23 +241,50 @@ bool declared_elsewhere(const Unit& unit, const clang::Decl* declaration) {
   return false;
 }
 
-/// Code in other files may call it.
-bool is_external(const Unit& unit, const Surveyor& surveyor, const Code& code) {
+/// Something else than a call by its name may run it: an override, a selector, a pointer.
+bool is_exposed(const Surveyor& surveyor, const Code& code) {
   if (code.block) return false;
   if (const auto* method = llvm::dyn_cast<clang::ObjCMethodDecl>(code.declaration)) {
-    const auto* interface = method->getClassInterface();
-    const bool own = interface != nullptr && unit.in_main(interface->getLocation());
-    return !own || method->isOverriding() ||
+    return method->isOverriding() ||
            surveyor.selectors.contains(method->getSelector().getAsString());
   }
   const auto* function = llvm::cast<clang::FunctionDecl>(code.declaration);
-  if (surveyor.taken.contains(function->getCanonicalDecl())) return true;
+  const auto* method = llvm::dyn_cast<clang::CXXMethodDecl>(function);
+  return surveyor.taken.contains(function->getCanonicalDecl()) ||
+         (method != nullptr && method->isVirtual());
+}
+
+/// Code in other files may call it.
+bool is_external(const Unit& unit, const Surveyor& surveyor, const Code& code) {
+  if (code.block) return false;
+  if (is_exposed(surveyor, code)) return true;
+  if (const auto* method = llvm::dyn_cast<clang::ObjCMethodDecl>(code.declaration)) {
+    const auto* interface = method->getClassInterface();
+    return interface == nullptr || !unit.in_main(interface->getLocation());
+  }
+  const auto* function = llvm::cast<clang::FunctionDecl>(code.declaration);
   if (function->isMain()) return false;
   if (const auto* method = llvm::dyn_cast<clang::CXXMethodDecl>(function)) {
-    return method->isVirtual() || !unit.in_main(method->getParent()->getLocation());
+    return !unit.in_main(method->getParent()->getLocation());
   }
   if (!function->isExternallyVisible()) return false;
   return !surveyor.has_main || declared_elsewhere(unit, function);
+}
+
+/// Pointers that nothing that can be followed gives a value may lead to any memory.
+void note_unseen_pointers(Unit& unit, const Surveyor& surveyor) {
+  if (unit.context.getLangOpts().CUDA) return;
+  const auto followed = [&](unsigned line) {
+    return std::none_of(surveyor.found.begin(), surveyor.found.end(), [&](const Code& code) {
+      const Function& function = unit.result.program.functions[code.index];
+      return !code.opaque.empty() && function.line <= line && line <= function.end_line;
+    });
+  };
+  for (const auto& [variable, lines] : surveyor.pointers) {
+    const bool seen = unit.exposed.contains(variable) ||
+                      (!lines.empty() && std::all_of(lines.begin(), lines.end(), followed));
+    if (!seen) unit.unseen_pointers.insert(variable);
+  }
 }
 
 }  // namespace
@@ -229,6 +304,8 @@ std::vector<Code> survey(Unit& unit, const std::vector<std::pair<unsigned, std::
     function.end_line = unit.line(code.body->getEndLoc());
     function.block = code.block;
     function.external = is_external(unit, surveyor, code);
+    function.exposed = is_exposed(surveyor, code);
+    function.symbol = code.block ? "" : symbol_of(code.declaration);
     if (const auto* plain = llvm::dyn_cast<clang::FunctionDecl>(code.declaration)) {
       function.parameters = static_cast<int>(plain->getNumParams());
     } else if (const auto* method = llvm::dyn_cast<clang::ObjCMethodDecl>(code.declaration)) {
@@ -245,10 +322,11 @@ std::vector<Code> survey(Unit& unit, const std::vector<std::pair<unsigned, std::
     function.opaque = code.opaque;
     any_opaque = any_opaque || !code.opaque.empty();
   }
+  note_unseen_pointers(unit, surveyor);
   if (any_opaque) {
     // What does not parse may call anything.
     for (Function& function : unit.result.program.functions) {
-      if (!function.block) function.external = true;
+      if (!function.block) function.external = function.exposed = true;
     }
   }
   return surveyor.found;

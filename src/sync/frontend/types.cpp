@@ -29,6 +29,11 @@ std::string record_name(clang::QualType type) {
 
 /// "MTLBuffer" and "MTL::Buffer" alike.
 Kind metal_kind(std::string_view name) {
+  for (const std::string_view memory :
+       {"IndirectCommandBuffer", "AccelerationStructure", "FunctionTable", "Tensor"}) {
+    if (ends(name, memory)) return Kind::buffer;
+  }
+  if (ends(name, "ArgumentEncoder")) return Kind::metal;
   if (ends(name, "CommandBuffer")) return Kind::command_buffer;
   if (ends(name, "CommandQueue")) return Kind::queue;
   if (ends(name, "Encoder")) return Kind::encoder;
@@ -40,17 +45,30 @@ Kind metal_kind(std::string_view name) {
   return Kind::metal;
 }
 
+/// A protocol of the program's own may build on one of Metal's.
+Kind protocol_kind(const clang::ObjCProtocolDecl& protocol) {
+  const std::string name = protocol.getNameAsString();
+  if (name.starts_with("MTL")) return metal_kind(name);
+  if (!protocol.hasDefinition()) return Kind::other;
+  for (const clang::ObjCProtocolDecl* above : protocol.protocols()) {
+    const Kind kind = protocol_kind(*above);
+    if (kind != Kind::other) return kind;
+  }
+  return Kind::other;
+}
+
 Kind objc_kind(const clang::ObjCObjectPointerType& type) {
   for (const clang::ObjCProtocolDecl* protocol : type.quals()) {
-    const std::string name = protocol->getNameAsString();
-    if (name.starts_with("MTL")) return metal_kind(name);
+    const Kind kind = protocol_kind(*protocol);
+    if (kind != Kind::other) return kind;
   }
   const clang::ObjCInterfaceDecl* interface = type.getInterfaceDecl();
   if (interface != nullptr) {
     const std::string name = interface->getNameAsString();
     if (name == "MPSCommandBuffer") return Kind::command_buffer;
     if (name == "MPSMatrix" || name == "MPSVector" || name == "MPSNDArray" ||
-        name == "MPSGraphTensorData" || name == "MPSImage") {
+        name == "MPSGraphTensorData" || name == "MPSImage" || name == "MPSTemporaryMatrix" ||
+        name == "MPSTemporaryImage") {
       return Kind::buffer;
     }
     return Kind::other;

@@ -17,15 +17,19 @@ namespace cajal::sync::frontend {
 struct Unit {
   clang::ASTContext& context;
   UnitResult& result;
-  std::map<const clang::Decl*, int> functions;  ///< Canonical declaration to Program index.
-  std::set<const clang::Decl*> exposed;   ///< Scalars whose address leaves or that blocks share.
-  std::set<const clang::Decl*> assigned;  ///< Pointers that something in view gives a value.
-  std::set<const clang::Decl*> managed;   ///< Of cudaMallocManaged.
-  std::set<const clang::Decl*> blocking_streams;  ///< Of cudaStreamCreate alone.
-  std::set<const clang::Decl*> counting;          ///< Semaphores that start above 0.
-  std::map<int, std::vector<Path>> signals;       ///< Semaphores that a function signals.
+  std::map<const clang::Decl*, int> functions{};  ///< Canonical declaration to Program index.
+  std::set<const clang::Decl*> exposed{};   ///< Scalars whose address leaves or that blocks share.
+  std::set<const clang::Decl*> assigned{};  ///< Pointers that something in view gives a value.
+  std::set<const clang::Decl*> managed{};   ///< Of cudaMallocManaged.
+  std::set<const clang::Decl*> blocking_streams{};  ///< Of cudaStreamCreate alone.
+  std::set<const clang::Decl*> counting{};          ///< Semaphores that start above 0.
+  std::set<const clang::Decl*> overridden{};        ///< Methods of which a subclass has its own.
+  std::set<const clang::Decl*>
+      unseen_pointers{};                       ///< Set by code out of sight, as far as is known.
+  bool resident = false;                       ///< A residency set gives the device its memory.
+  std::map<int, std::vector<Path>> signals{};  ///< Semaphores that a function signals.
   bool per_thread_stream = false;
-  std::string main_path;
+  std::string main_path{};
 
   const clang::SourceManager& sources() const { return context.getSourceManager(); }
   unsigned line(clang::SourceLocation at) const { return sources().getExpansionLineNumber(at); }
