@@ -1,6 +1,8 @@
 // Host reads and writes, and what assignments make the same.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "clang/AST/DeclCXX.h"
 #include "clang/AST/ExprCXX.h"
 #include "clang/AST/ExprObjC.h"
@@ -19,6 +21,25 @@ Path slot_of(Path path) {
 
 bool copies_as_value(clang::QualType type) {
   return !is_reference_like(type) && !type->isReferenceType();
+}
+
+bool holds_references(clang::QualType type) {
+  const clang::RecordDecl* record = type.getCanonicalType()->getAsRecordDecl();
+  if (record == nullptr || is_container(type)) return record != nullptr;
+  const auto fields = record->fields();
+  return std::any_of(fields.begin(), fields.end(), [](const clang::FieldDecl* field) {
+    return is_reference_like(field->getType()) || holds_references(field->getType());
+  });
+}
+
+/// Output goes elsewhere than to memory that a device could share.
+bool is_stream(clang::QualType type) {
+  const clang::RecordDecl* record = type.getCanonicalType()->getAsRecordDecl();
+  return record != nullptr && record->getNameAsString().ends_with("stream");
+}
+
+bool is_mutable_reference(clang::QualType type) {
+  return type->isLValueReferenceType() && !type->getPointeeType().isConstQualified();
 }
 
 }  // namespace
@@ -101,6 +122,11 @@ void Lowering::assign(const clang::Expr* left, const clang::Expr* right) {
   const clang::QualType type = left->getType();
   if (copies_as_value(type)) {
     write(left);
+    if (type->isRecordType()) {
+      if (right->isGLValue()) read(right);
+      // Pointers in it lead on to the same memory.
+      if (holds_references(type)) assign(path(left), type, right);
+    }
     if (type->isIntegerType() && pointer_inside(right) != nullptr) assign(path(left), type, right);
     return;
   }
@@ -199,6 +225,56 @@ void Lowering::destroy(const clang::CFGImplicitDtor& element) {
   Event& event = emit(Op::host, at);
   event.accesses.push_back({paths_.of(variable), true, false});
   event.text = fmt::format("frees `{}`", variable->getNameAsString());
+}
+
+/// What a library takes by reference it reads, and writes unless the reference is to a constant.
+/// `skipped` arguments stand before those of the parameters.
+void Lowering::touch_references(const std::vector<const clang::Expr*>& arguments,
+                                const clang::FunctionDecl* callee, unsigned skipped) {
+  for (std::size_t i = skipped; i < arguments.size(); ++i) {
+    const clang::Expr* argument = arguments[i];
+    const clang::QualType type = argument->getType();
+    if (!argument->isGLValue() || is_reference_like(type) || type->isFunctionType()) continue;
+    if (is_stream(type) || is_container(type)) continue;
+    const std::size_t parameter = i - skipped;
+    const bool written =
+        callee != nullptr && parameter < callee->getNumParams() &&
+        is_mutable_reference(callee->getParamDecl(static_cast<unsigned>(parameter))->getType());
+    access(argument, written, true);
+  }
+}
+
+/// A method of a record from a library: std::complex, std::array and the like lie in memory.
+void Lowering::touch_receiver(const clang::Expr* receiver, const clang::FunctionDecl* method) {
+  if (receiver == nullptr || llvm::isa<clang::CXXThisExpr>(bare(receiver))) return;
+  const bool arrow = receiver->getType()->isPointerType();
+  const clang::QualType type = arrow ? receiver->getType()->getPointeeType() : receiver->getType();
+  if ((!arrow && !receiver->isGLValue()) || !type->isRecordType()) return;
+  if (is_reference_like(type) || is_container(type) || is_stream(type)) return;
+  const auto* known = llvm::dyn_cast<clang::CXXMethodDecl>(method);
+  const bool written = known != nullptr && !known->isConst();
+  if (!arrow) return access(receiver, written, true);
+  const Path touched = path(receiver);
+  if (touched.empty()) return;
+  emit(Op::host, receiver->getExprLoc()).accesses = {{touched, written, false}};
+}
+
+void Lowering::call_system_operator(const clang::CXXOperatorCallExpr* op) {
+  const std::vector<const clang::Expr*> arguments(op->arg_begin(), op->arg_end());
+  const clang::FunctionDecl* function = op->getDirectCallee();
+  switch (op->getOperator()) {
+    case clang::OO_Subscript:
+    case clang::OO_Arrow:
+      return;
+    case clang::OO_Star:
+      if (arguments.size() == 1) return;
+      break;
+    default:
+      break;
+  }
+  const auto* method = llvm::dyn_cast_or_null<clang::CXXMethodDecl>(function);
+  if (method != nullptr) touch_receiver(arguments.front(), method);
+  touch_references(arguments, function, method != nullptr ? 1 : 0);
 }
 
 }  // namespace cajal::sync::frontend

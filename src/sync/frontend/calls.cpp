@@ -203,7 +203,9 @@ void Lowering::call_system(const clang::Expr* call,
     if (handed.empty()) continue;
     if (first.empty()) first = handed;
     accesses.push_back({handed, false, false});
-    if (!pointee_is_const(type)) accesses.push_back({handed, true, false});
+    const bool only_read =
+        pointee_is_const(type) || (is_container(type) && type.isConstQualified());
+    if (!only_read) accesses.push_back({handed, true, false});
   }
   if (!accesses.empty()) {
     Event& event = emit(Op::host, call->getExprLoc());
@@ -297,14 +299,18 @@ void Lowering::call(const clang::Expr* call) {
   if (const auto* op = llvm::dyn_cast<clang::CXXOperatorCallExpr>(call)) {
     const clang::FunctionDecl* function = op->getDirectCallee();
     const bool system = function == nullptr || unit_.in_system(function->getLocation());
-    if (op->getOperator() == clang::OO_Equal && system) return assign(op->getArg(0), op->getArg(1));
+    const bool written_by_compiler =
+        function != nullptr && (function->isImplicit() || function->isDefaulted());
+    if (op->getOperator() == clang::OO_Equal && (system || written_by_compiler)) {
+      return assign(op->getArg(0), op->getArg(1));
+    }
     if (op->getOperator() == clang::OO_Call) {
       const int code = find_function(call);
       arguments.erase(arguments.begin());
       if (code >= 0) return call_known(call, code, op->getArg(0), arguments);
       return call_unknown(call, arguments, "calls through a function object");
     }
-    if (system) return;
+    if (system) return call_system_operator(op);
   }
   if (is_one_of(name, kClocks)) clocks_.push_back(unit_.line(call->getExprLoc()));
   if (const auto* plain = llvm::dyn_cast<clang::CallExpr>(call)) {
@@ -316,7 +322,15 @@ void Lowering::call(const clang::Expr* call) {
   // A method of the program's own that is called as Metal's.
   if (name.starts_with("waitUntil")) unit_.result.seen_waits.insert(unit_.line(call->getExprLoc()));
   const int known = find_function(call);
-  if (known >= 0) return call_known(call, known, receiver, arguments);
+  if (known >= 0) {
+    // An operator that is a method has its object as the first argument.
+    const auto* method = llvm::dyn_cast_or_null<clang::CXXMethodDecl>(function_of(call));
+    if (llvm::isa<clang::CXXOperatorCallExpr>(call) && method != nullptr && !method->isStatic()) {
+      receiver = arguments.front();
+      arguments.erase(arguments.begin());
+    }
+    return call_known(call, known, receiver, arguments);
+  }
 
   const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call);
   if (message != nullptr) {
@@ -355,6 +369,8 @@ void Lowering::call(const clang::Expr* call) {
         write(receiver);
       }
     }
+    touch_receiver(receiver, function);
+    touch_references(arguments, function, 0);
     return call_system(call, arguments);
   }
   if (function->isDefaulted() || function->isImplicit()) return;
@@ -370,8 +386,11 @@ void Lowering::construct(const clang::CXXConstructExpr* made) {
     const std::string name = constructor->getParent()->getNameAsString();
     if (is_one_of(name, kRunLater)) {
       call_unknown(made, arguments, fmt::format("hands code to {}", name));
-    } else if (unit_.in_system(constructor->getLocation()) && !is_reference_like(made->getType())) {
-      call_system(made, arguments);
+    } else if (constructor->isCopyOrMoveConstructor() && !is_reference_like(made->getType())) {
+      if (!arguments.empty()) read(arguments[0]);
+    } else if (unit_.in_system(constructor->getLocation())) {
+      touch_references(arguments, constructor, 0);
+      if (!is_reference_like(made->getType())) call_system(made, arguments);
     } else if (!constructor->isDefaulted() && !constructor->isImplicit() &&
                !unit_.in_system(constructor->getLocation())) {
       call_unknown(made, arguments, fmt::format("makes a {}, which is not in view", name));

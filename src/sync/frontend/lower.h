@@ -51,6 +51,10 @@ class Lowering {
   void declare(const clang::DeclStmt* statement);
   void give_back(const clang::ReturnStmt* statement);
   void destroy(const clang::CFGImplicitDtor& element);
+  void touch_references(const std::vector<const clang::Expr*>& arguments,
+                        const clang::FunctionDecl* callee, unsigned skipped);
+  void touch_receiver(const clang::Expr* receiver, const clang::FunctionDecl* method);
+  void call_system_operator(const clang::CXXOperatorCallExpr* op);
 
   // Calls (calls.cpp).
   void call(const clang::Expr* call);

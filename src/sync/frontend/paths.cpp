@@ -385,6 +385,10 @@ Path PathFinder::message(const clang::Expr* expression) {
 Path PathFinder::call(const clang::CallExpr* call) {
   const std::string name = name_of_call(call);
   if (const auto* op = llvm::dyn_cast<clang::CXXOperatorCallExpr>(call)) {
+    // Sums and products of records are new values, those of iterators are not.
+    const bool arithmetic = op->getNumArgs() == 2 && op->getOperator() != clang::OO_Subscript &&
+                            op->getOperator() != clang::OO_Equal;
+    if (arithmetic && !is_reference_like(op->getArg(0)->getType())) return value_of(call, false);
     switch (op->getOperator()) {
       case clang::OO_Subscript:
         return element(op->getArg(0), op->getNumArgs() > 1 ? op->getArg(1) : nullptr,
