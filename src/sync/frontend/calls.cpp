@@ -202,6 +202,14 @@ void Lowering::call_system(const clang::Expr* call,
     Event& event = emit(Op::host, call->getExprLoc());
     event.accesses = std::move(accesses);
   }
+  if (name_of_call(call) == "objc_setAssociatedObject" && arguments.size() > 2) {
+    // Whoever asks for it by its key gets it back.
+    const Path stored = path(arguments[2]);
+    Event& alias = emit(Op::alias, call->getExprLoc());
+    alias.target.name = "associated";
+    alias.target.handle = true;
+    alias.source = stored;
+  }
   for (const clang::Expr* argument : arguments) {
     const int code = callable(argument);
     if (code < 0) continue;
@@ -225,6 +233,8 @@ void Lowering::call_unknown(const clang::Expr* call,
   if (receiver == nullptr && plain != nullptr && plain->getDirectCallee() == nullptr) {
     receiver = plain->getCallee();  // A block or function pointer, and what it holds.
   }
+  const auto* operation = llvm::dyn_cast<clang::CXXOperatorCallExpr>(call);
+  if (operation != nullptr && operation->getNumArgs() > 0) receiver = operation->getArg(0);
   if (receiver != nullptr) {
     const Path handed = path(receiver);
     if (!handed.empty()) accesses.push_back({handed, true, false});
@@ -296,6 +306,11 @@ void Lowering::call(const clang::Expr* call) {
   }
   if (call_dispatch(call, name, arguments)) return;
   const clang::Expr* receiver = receiver_of(call);
+  const auto* operation = llvm::dyn_cast<clang::CXXOperatorCallExpr>(call);
+  if (operation != nullptr && llvm::isa_and_nonnull<clang::CXXMethodDecl>(function_of(call))) {
+    receiver = operation->getArg(0);
+    arguments.erase(arguments.begin());
+  }
   if (call_metal(call, name, receiver, arguments)) return;
   // A method of the program's own that is called as Metal's.
   if (name.starts_with("waitUntil")) unit_.result.seen_waits.insert(unit_.line(call->getExprLoc()));
@@ -329,7 +344,9 @@ void Lowering::call(const clang::Expr* call) {
       const bool changes =
           method != nullptr && !method->isConst() &&
           (name == "push_back" || name == "resize" || name == "assign" || name == "clear" ||
-           name == "insert" || name == "fill" || name == "emplace_back" || name == "swap");
+           name == "insert" || name == "fill" || name == "emplace_back" || name == "swap" ||
+           name == "emplace" || name == "try_emplace" || name == "insert_or_assign" ||
+           name == "push_front" || name == "emplace_front");
       if (changes) {
         for (const clang::Expr* argument : arguments) {
           if (!is_reference_like(argument->getType()) && !is_handle(argument->getType())) continue;
@@ -339,10 +356,47 @@ void Lowering::call(const clang::Expr* call) {
         write(receiver);
       }
     }
+    if (call->getType()->isRecordType()) hold(path(call), call->getType(), arguments);
+    // Its own memory may be the device's: an atomic in a buffer.
+    if (receiver != nullptr && !is_container(receiver->getType())) {
+      const clang::QualType type = bare(receiver)->getType();
+      const clang::QualType pointee = type->getPointeeType();
+      const bool object = (pointee.isNull() ? type : pointee)->isRecordType();
+      if (object && kind_of(type) == Kind::other) {
+        const Path own = path(receiver);
+        Event& event = emit(Op::host, call->getExprLoc());
+        event.accesses.push_back({own, false, false});
+        event.accesses.push_back({own, true, false});
+      }
+    }
     return call_system(call, arguments);
   }
   if (function->isDefaulted() || function->isImplicit()) return;
   call_unknown(call, arguments, fmt::format("calls {}, which is not in view", name));
+}
+
+/// A library's object made from pointers, handles or closures leads to what they lead to.
+void Lowering::hold(const Path& made, clang::QualType type,
+                    const std::vector<const clang::Expr*>& arguments) {
+  if (made.empty() || kind_of(type) != Kind::other) return;
+  for (const clang::Expr* argument : arguments) {
+    const clang::Expr* e = bare(argument);
+    if (e == nullptr) continue;
+    if (const auto* list = llvm::dyn_cast<clang::CXXStdInitializerListExpr>(e)) {
+      e = bare(list->getSubExpr());
+    }
+    if (const auto* list = llvm::dyn_cast<clang::InitListExpr>(e)) {
+      hold(made, type, {list->inits().begin(), list->inits().end()});
+      continue;
+    }
+    const bool copies = is_container(type) && !is_handle(e->getType());
+    if ((!is_reference_like(e->getType()) || copies) && !llvm::isa<clang::LambdaExpr>(e)) continue;
+    const Path held = path(e);
+    if (held.empty()) continue;
+    Event& alias = emit(Op::alias, argument->getExprLoc());
+    alias.target = is_container(type) ? made.field("[*]") : made;
+    alias.source = held;
+  }
 }
 
 void Lowering::construct(const clang::CXXConstructExpr* made) {
@@ -354,6 +408,7 @@ void Lowering::construct(const clang::CXXConstructExpr* made) {
     if (is_one_of(name, kRunLater)) {
       call_unknown(made, arguments, fmt::format("hands code to {}", name));
     } else if (unit_.in_system(constructor->getLocation()) && !is_reference_like(made->getType())) {
+      hold(paths_.of(made), made->getType(), arguments);
       call_system(made, arguments);
     } else if (!constructor->isDefaulted() && !constructor->isImplicit() &&
                !unit_.in_system(constructor->getLocation())) {
