@@ -1,10 +1,9 @@
 #include "sync/flow.h"
 
 #include <algorithm>
-#include <tuple>
 #include <utility>
 
-#include "sync/flow_state.h"
+#include "sync/flow_walk.h"
 #include "sync/graph.h"
 
 namespace cajal::sync {
@@ -12,77 +11,12 @@ namespace {
 
 constexpr int kNotRemoved = -1;
 
-int first_object(int path) { return -(path + 2); }
-int made_object(int event) { return 2 * event; }
-int earlier_object(int object) { return object + 1; }
-
 void cover(Work& work, int object) {
   work.tokens.insert(object);
   work.maybe.insert(object);
 }
 
-class Flow {
- public:
-  Flow(FlatGraph& graph, const FlowQuery& query)
-      : graph_(graph), query_(query), outside_(work_from_outside()) {}
-
-  FlowResult run() {
-    std::vector<State> in(graph_.blocks.size());
-    in[graph_.entry] = at_entry();
-    settle(in);
-    reporting_ = true;
-    for (std::size_t block = 0; block < in.size(); ++block) {
-      if (!in[block].reached) continue;
-      const State out = through(static_cast<int>(block), in[block]);
-      if (static_cast<int>(block) == graph_.exit) at_exit(out);
-    }
-    return std::move(result_);
-  }
-
- private:
-  std::vector<Work> work_from_outside();
-  void add_outside_work(State& state) const;
-  State at_entry() const;
-  void settle(std::vector<State>& in);
-  State through(int block, State state);
-  void apply(int event, State& state);
-  void at_exit(const State& state);
-
-  int object(const State& state, int path) const;
-  bool may_be_on(const Work& work, int object);
-  void make(int event, State& state);
-  void bind(State& state, int path, int object) const;
-  void encode(int event, State& state);
-  void commit(int event, State& state);
-  void submit(int event, State& state);
-  void launch(int event, State& state, Work work, int queue);
-  void record(const FlatEvent& event, State& state);
-  void order(const FlatEvent& event, State& state);
-  void wait(const FlatEvent& event, State& state, int wait_index, bool here);
-  void mark(int event, State& state);
-  void outcome(int event, const State& state);
-  void host(int event, State& state);
-  void unknown(int event, State& state);
-  void leave(int event, State& state);
-  void forget_frame(const FlatFrame& frame, State& state) const;
-  void check_later_work(int event, const Work& later, int queue, const State& state);
-
-  int event_of(const FlatEvent& flat) const {
-    return static_cast<int>(&flat - graph_.events.data());
-  }
-  void report(Conflict conflict) {
-    if (reporting_ && reported_.insert({conflict.site, conflict.event, conflict.by}).second) {
-      result_.conflicts.push_back(conflict);
-    }
-  }
-
-  FlatGraph& graph_;
-  const FlowQuery& query_;
-  std::vector<Work> outside_;
-  FlowResult result_;
-  bool reporting_ = false;
-  std::set<std::tuple<int, int, int>> reported_;
-};
+}  // namespace
 
 /// Code out of sight, the caller first of all, may have left work on every queue and command buffer
 /// that it can see as well.
@@ -372,152 +306,6 @@ void Flow::mark(int event, State& state) {
     }
   }
 }
-
-/// What the wait that is gone kept apart on the device: work on another queue, and completion
-/// handlers of the earlier work.
-void Flow::check_later_work(int event, const Work& later, int queue, const State& state) {
-  for (const auto& [key, work] : state.work) {
-    if (key.second < 0) continue;
-    const bool counts = key.first > kEarlierWork || query_.earlier_work;
-    const bool ordered = queue != kNoObject && work.tokens.contains(queue);
-    if (work.wild && counts && (query_.handlers || !ordered)) {
-      report({Cause::order, key.first, event, -1, -1, key.second, false});
-    }
-    for (const int encode : work.encodes) {
-      for (const FlatAccess& mine : graph_.events[encode].accesses) {
-        if (ordered && !mine.handler) continue;
-        for (const int other : later.encodes) {
-          for (const FlatAccess& theirs : graph_.events[other].accesses) {
-            if ((mine.write || theirs.write) && graph_.paths.overlap(mine.path, theirs.path)) {
-              report({mine.handler ? Cause::handler : Cause::order, key.first, event, mine.path,
-                      encode, key.second, false});
-            }
-          }
-        }
-      }
-    }
-  }
-}
-
-void Flow::outcome(int event, const State& state) {
-  const int target = object(state, graph_.events[event].target);
-  for (const auto& [key, work] : state.work) {
-    if (key.second < 0) continue;
-    if (target != kNoObject && !work.tokens.contains(target)) continue;
-    report({Cause::outcome, key.first, event, graph_.events[event].target, -1, key.second, false});
-  }
-}
-
-void Flow::host(int event, State& state) {
-  const FlatEvent& flat = graph_.events[event];
-  for (const auto& [key, work] : state.work) {
-    const bool suspicious = !work.wild && !work.maybe_waited;
-    if (key.second < 0 && !suspicious) continue;
-    const bool earlier = key.first <= kEarlierWork;
-    for (const FlatAccess& access : flat.accesses) {
-      const bool out_of_sight =
-          work.wild && graph_.paths.escapes(access.path) && (!earlier || query_.earlier_work);
-      if (out_of_sight) {
-        report({Cause::access, key.first, event, access.path, -1, key.second, false});
-      }
-      if (flat.origin->traits.managed && !work.encodes.empty()) {
-        report({Cause::access, key.first, event, access.path, *work.encodes.begin(), key.second,
-                work.partial});
-      }
-      for (const int encode : work.encodes) {
-        for (const FlatAccess& other : graph_.events[encode].accesses) {
-          if ((access.write || other.write) && graph_.paths.overlap(access.path, other.path)) {
-            report(
-                {Cause::access, key.first, event, access.path, encode, key.second, work.partial});
-          }
-        }
-      }
-    }
-  }
-}
-
-void Flow::unknown(int event, State& state) {
-  const FlatEvent& flat = graph_.events[event];
-  const bool all = flat.origin->traits.touches_all;
-  for (auto& [key, work] : state.work) {
-    bool handed_out = all;
-    for (const FlatAccess& handed : flat.accesses) {
-      handed_out = handed_out || graph_.paths.escapes(handed.path);
-    }
-    bool reaches = handed_out && work.wild && (key.first > kEarlierWork || query_.earlier_work);
-    for (const int encode : work.encodes) {
-      for (const FlatAccess& other : graph_.events[encode].accesses) {
-        reaches = reaches || (all && graph_.paths.escapes(other.path));
-        for (const FlatAccess& handed : flat.accesses) {
-          reaches = reaches || graph_.paths.overlap(handed.path, other.path);
-        }
-      }
-    }
-    // A command buffer or queue that is handed over may be waited for there.
-    for (const FlatAccess& handed : flat.accesses) {
-      const int token = object(state, handed.path);
-      reaches = reaches || (token != kNoObject && work.tokens.contains(token));
-    }
-    if (key.second >= 0 && reaches) {
-      report({Cause::unclear, key.first, event, -1, -1, key.second, false});
-    }
-    work.maybe_waited = work.maybe_waited || all || reaches;
-  }
-  if (all) add_outside_work(state);
-}
-
-void Flow::leave(int event, State& state) {
-  const auto frame = graph_.frames.find(graph_.events[event].frame);
-  if (frame == graph_.frames.end()) return;
-  const auto ends = [&](int path) {
-    return graph_.paths.path(path).dies &&
-           std::binary_search(frame->second.paths.begin(), frame->second.paths.end(), path);
-  };
-  for (const auto& [key, work] : state.work) {
-    if (key.second < 0) continue;
-    for (const int encode : work.encodes) {
-      for (const FlatAccess& access : graph_.events[encode].accesses) {
-        if (ends(access.path)) {
-          report({Cause::scope, key.first, event, access.path, encode, key.second, false});
-        }
-      }
-    }
-  }
-  forget_frame(frame->second, state);
-}
-
-/// What the call's variables were bound to; objects that only they named can never be asked for
-/// again.
-void Flow::forget_frame(const FlatFrame& frame, State& state) const {
-  for (const int path : frame.paths) state.bindings.erase(path);
-  for (const int make : frame.makes) {
-    for (const int object : {made_object(make), earlier_object(made_object(make))}) {
-      const bool named = std::any_of(state.bindings.begin(), state.bindings.end(),
-                                     [&](const auto& one) { return one.second == object; });
-      const auto at = state.pending.find(object);
-      const bool open =
-          at != state.pending.end() && !(at->second.committed && at->second.encodes.empty());
-      if (named || open) continue;
-      if (at != state.pending.end()) state.pending.erase(at);
-      for (auto& [key, work] : state.work) {
-        work.tokens.erase(object);
-        work.maybe.erase(object);
-      }
-    }
-  }
-}
-
-void Flow::at_exit(const State& state) {
-  for (const auto& [key, work] : state.work) {
-    if (key.first > kEarlierWork) result_.left_in_flight.insert(key.first);
-    const bool counts = key.first > kEarlierWork || query_.earlier_work;
-    if (key.second >= 0 && counts) {
-      report({Cause::exit, key.first, -1, -1, -1, key.second, false});
-    }
-  }
-}
-
-}  // namespace
 
 FlowResult run_flow(FlatGraph& graph, const FlowQuery& query) { return Flow(graph, query).run(); }
 

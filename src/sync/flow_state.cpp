@@ -3,8 +3,6 @@
 namespace cajal::sync {
 namespace {
 
-int first_object(int path) { return -(path + 2); }
-
 void join_work(Work& mine, const Work& other) {
   mine.tokens.intersect(other.tokens);
   mine.maybe.unite(other.maybe);

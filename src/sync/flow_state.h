@@ -42,6 +42,13 @@ class IntSet {
 inline constexpr int kNoObject = -1;
 inline constexpr int kNull = -1'000'000'000;  ///< Known to be nothing: waiting for it ends nothing.
 
+/// The object that a path names where nothing in view has given it one.
+inline int first_object(int path) { return -(path + 2); }
+
+/// The object that an event makes, and the one that it made the time before.
+inline int made_object(int event) { return 2 * event; }
+inline int earlier_object(int object) { return object + 1; }
+
 struct Pending {
   int queue = kNoObject;
   IntSet encodes;

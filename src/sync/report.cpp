@@ -147,7 +147,7 @@ std::string to_table(const ScanResult& result, std::size_t width) {
   std::string out;
   for (const FileScan& scan : result.files) add_file(scan, out, width);
   const Summary sum = summarise(result);
-  out += fmt::format("{} {}, {} waits now, {} after\n", sum.files,
+  out += fmt::format("{} {}; waits: {} now, {} after\n", sum.files,
                      sum.files == 1 ? "file" : "files", sum.waits, sum.after());
   out += wrapped(fmt::format("required {}, deferrable {}, redundant {}, unknown {}, contract {}, "
                              "timing {}; missing {}",
@@ -155,7 +155,7 @@ std::string to_table(const ScanResult& result, std::size_t width) {
                              sum.timing, sum.missing),
                  2, width);
   if (sum.busiest.waits > 0) {
-    out += fmt::format("  {} `{}`: {} waits now, {} after\n",
+    out += fmt::format("  {} `{}`: {} now, {} after\n",
                        sum.busiest.loop ? "one round of the busiest loop, in" : "one call of",
                        sum.busiest.function, sum.busiest.waits, sum.busiest.after);
   }

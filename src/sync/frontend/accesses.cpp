@@ -1,7 +1,10 @@
 // Host reads and writes, and what assignments make the same.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "clang/AST/DeclCXX.h"
+#include "clang/AST/DeclTemplate.h"
 #include "clang/AST/ExprCXX.h"
 #include "clang/AST/ExprObjC.h"
 #include "sync/frontend/lower.h"
@@ -12,13 +15,55 @@ namespace {
 /// A pointer's own storage, beside the memory that carries its name.
 Path slot_of(Path path) {
   if (path.root == Root::param) path.root = Root::local;
-  (path.fields.empty() ? path.name : path.fields.back()) += "&";
+  std::string& last = path.fields.empty() ? path.name : path.fields.back();
+  last = path.fields.empty() ? last + "&" : "&" + last;
   path.handle = false;
   return path;
 }
 
+/// What a std::unique_ptr deletes.
+clang::QualType owned_by(clang::QualType type) {
+  const auto* special =
+      llvm::dyn_cast_or_null<clang::ClassTemplateSpecializationDecl>(type->getAsCXXRecordDecl());
+  if (special == nullptr) return {};
+  const std::string name = special->getNameAsString();
+  if (name != "unique_ptr" && name != "shared_ptr" && name != "optional") return {};
+  const clang::TemplateArgument& argument = special->getTemplateArgs()[0];
+  return argument.getKind() == clang::TemplateArgument::Type ? argument.getAsType()
+                                                             : clang::QualType();
+}
+
 bool copies_as_value(clang::QualType type) {
   return !is_reference_like(type) && !type->isReferenceType();
+}
+
+bool holds_references(clang::QualType type) {
+  const clang::RecordDecl* record = type.getCanonicalType()->getAsRecordDecl();
+  if (record == nullptr || is_container(type)) return record != nullptr;
+  const auto fields = record->fields();
+  return std::any_of(fields.begin(), fields.end(), [](const clang::FieldDecl* field) {
+    return is_reference_like(field->getType()) || holds_references(field->getType());
+  });
+}
+
+/// A table of pointers is memory like any other: pointers[i] = p.
+bool is_pointer_in_memory(const clang::Expr* e) {
+  if (!e->getType().getCanonicalType()->isPointerType() || kind_of(e->getType()) != Kind::other) {
+    return false;
+  }
+  const auto* unary = llvm::dyn_cast<clang::UnaryOperator>(e);
+  return llvm::isa<clang::ArraySubscriptExpr>(e) ||
+         (unary != nullptr && unary->getOpcode() == clang::UO_Deref);
+}
+
+/// Output goes elsewhere than to memory that a device could share.
+bool is_stream(clang::QualType type) {
+  const clang::RecordDecl* record = type.getCanonicalType()->getAsRecordDecl();
+  return record != nullptr && record->getNameAsString().ends_with("stream");
+}
+
+bool is_mutable_reference(clang::QualType type) {
+  return type->isLValueReferenceType() && !type->getPointeeType().isConstQualified();
 }
 
 }  // namespace
@@ -30,7 +75,7 @@ bool Lowering::matters(const clang::Expr* lvalue) const {
   const clang::QualType type = e->getType();
   if (is_reference_like(type)) {
     const clang::ValueDecl* named = named_by(e);
-    return named != nullptr && unit_.exposed.contains(named);
+    return (named != nullptr && unit_.exposed.contains(named)) || is_pointer_in_memory(e);
   }
   if (const auto* name = llvm::dyn_cast<clang::DeclRefExpr>(e)) {
     const clang::QualType declared = name->getDecl()->getType();
@@ -39,8 +84,10 @@ bool Lowering::matters(const clang::Expr* lvalue) const {
   }
   if (const auto* member = llvm::dyn_cast<clang::MemberExpr>(e)) {
     if (unit_.exposed.contains(member->getMemberDecl())) return true;
-    return member->isArrow() ? !llvm::isa<clang::CXXThisExpr>(bare(member->getBase()))
-                             : matters(member->getBase());
+    // A record of numbers alone may lie in a buffer; an object that leads to others does not.
+    if (!member->isArrow()) return matters(member->getBase());
+    return !llvm::isa<clang::CXXThisExpr>(bare(member->getBase())) ||
+           !holds_references(member->getBase()->getType()->getPointeeType());
   }
   if (const auto* ivar = llvm::dyn_cast<clang::ObjCIvarRefExpr>(e)) {
     return unit_.exposed.contains(ivar->getDecl());
@@ -101,6 +148,11 @@ void Lowering::assign(const clang::Expr* left, const clang::Expr* right) {
   const clang::QualType type = left->getType();
   if (copies_as_value(type)) {
     write(left);
+    if (type->isRecordType()) {
+      if (right->isGLValue()) read(right);
+      // Pointers in it lead on to the same memory.
+      if (holds_references(type)) assign(path(left), type, right);
+    }
     if (type->isIntegerType() && pointer_inside(right) != nullptr) assign(path(left), type, right);
     return;
   }
@@ -126,6 +178,7 @@ void Lowering::declare(const clang::DeclStmt* statement) {
       continue;
     }
     const bool copied_record = copies_as_value(type) && type->isRecordType();
+    if (copied_record && !holds_references(type)) continue;
     if (copies_as_value(type) && !copied_record) {
       // An array of pointers initialised by a list: each of them may be any of its elements.
       if (const auto* list = llvm::dyn_cast<clang::InitListExpr>(init)) {
@@ -178,6 +231,70 @@ void Lowering::give_back(const clang::ReturnStmt* statement) {
   assign(result, value->getType(), value);
 }
 
+/// Runs the destructors in view of an object, of what it owns and of its fields. False for none.
+bool Lowering::end_object(const Path& object, clang::QualType type, clang::SourceLocation at) {
+  if (const clang::QualType owned = owned_by(type); !owned.isNull()) {
+    return end_object(object, owned, at);
+  }
+  const clang::CXXRecordDecl* record = type->getAsCXXRecordDecl();
+  constexpr std::size_t kDeepest = 4;
+  if (record == nullptr || !record->hasDefinition() || object.fields.size() > kDeepest ||
+      unit_.in_system(record->getLocation())) {
+    return false;
+  }
+  bool any = false;
+  const clang::CXXDestructorDecl* destructor = record->getDestructor();
+  if (destructor != nullptr) {
+    const auto known = unit_.functions.find(destructor->getCanonicalDecl());
+    if (known != unit_.functions.end()) {
+      Event& event = emit(Op::call, at);
+      event.callee = known->second;
+      event.source = object;
+      any = true;
+    }
+  }
+  for (const clang::FieldDecl* field : record->fields()) {
+    std::string name = field->getNameAsString();
+    while (name.size() > 1 && name.back() == '_') name.pop_back();
+    while (name.size() > 1 && name.front() == '_') name.erase(0, 1);
+    any = end_object(object.field(name), field->getType(), at) || any;
+  }
+  for (const clang::CXXBaseSpecifier& base : record->bases()) {
+    any = end_object(object, base.getType(), at) || any;
+  }
+  return any;
+}
+
+void Lowering::remove(const clang::CXXDeleteExpr* gone) {
+  access(gone->getArgument(), true, false);
+  const clang::QualType type = gone->getDestroyedType();
+  const clang::CXXRecordDecl* record = type.isNull() ? nullptr : type->getAsCXXRecordDecl();
+  if (record == nullptr || !record->hasDefinition()) return;
+  const clang::CXXDestructorDecl* destructor = record->getDestructor();
+  if (destructor != nullptr && destructor->isVirtual() && !record->isEffectivelyFinal()) {
+    Event& event = emit(Op::unknown, gone->getExprLoc());
+    event.traits.touches_all = true;
+    event.accesses.push_back({paths_.of(gone->getArgument()), true, false});
+    event.text = "deletes an object whose class may have another destructor";
+    return;
+  }
+  end_object(path(gone->getArgument()), type, gone->getExprLoc());
+}
+
+/// What a temporary's destructor does comes at the end of the statement, or never when it becomes a
+/// variable, so it is no more than possible.
+void Lowering::end_temporary(const clang::CXXBindTemporaryExpr* bound) {
+  const clang::CXXDestructorDecl* destructor = bound->getTemporary()->getDestructor();
+  if (destructor == nullptr || !unit_.functions.contains(destructor->getCanonicalDecl())) return;
+  const clang::Expr* made = bare(bound);
+  if (paths_.named_values.contains(made)) return;
+  const Path object = path(made);
+  if (object.empty()) return;
+  Event& event = emit(Op::unknown, bound->getExprLoc());
+  event.accesses.push_back({object, true, false});
+  event.text = "ends a temporary whose destructor runs code";
+}
+
 void Lowering::destroy(const clang::CFGImplicitDtor& element) {
   const auto automatic = element.getAs<clang::CFGAutomaticObjDtor>();
   if (!automatic) return;
@@ -185,20 +302,61 @@ void Lowering::destroy(const clang::CFGImplicitDtor& element) {
   const clang::SourceLocation at = automatic->getTriggerStmt() != nullptr
                                        ? automatic->getTriggerStmt()->getEndLoc()
                                        : variable->getLocation();
-  const clang::CXXDestructorDecl* destructor = element.getDestructorDecl(unit_.context);
-  if (destructor != nullptr) {
-    const auto known = unit_.functions.find(destructor->getCanonicalDecl());
-    if (known != unit_.functions.end()) {
-      Event& event = emit(Op::call, at);
-      event.callee = known->second;
-      event.source = paths_.of(variable);
-      return;
-    }
-  }
+  if (end_object(paths_.of(variable), variable->getType(), at)) return;
   if (is_reference_like(variable->getType()) || !is_container(variable->getType())) return;
   Event& event = emit(Op::host, at);
   event.accesses.push_back({paths_.of(variable), true, false});
   event.text = fmt::format("frees `{}`", variable->getNameAsString());
+}
+
+/// What a library takes by reference it reads, and writes unless the reference is to a constant.
+/// `skipped` arguments stand before those of the parameters.
+void Lowering::touch_references(const std::vector<const clang::Expr*>& arguments,
+                                const clang::FunctionDecl* callee, unsigned skipped) {
+  for (std::size_t i = skipped; i < arguments.size(); ++i) {
+    const clang::Expr* argument = arguments[i];
+    const clang::QualType type = argument->getType();
+    if (!argument->isGLValue() || is_reference_like(type) || type->isFunctionType()) continue;
+    if (is_stream(type) || is_container(type)) continue;
+    const std::size_t parameter = i - skipped;
+    const bool written =
+        callee != nullptr && parameter < callee->getNumParams() &&
+        is_mutable_reference(callee->getParamDecl(static_cast<unsigned>(parameter))->getType());
+    access(argument, written, true);
+  }
+}
+
+/// A method of a record from a library: std::complex, std::array and the like lie in memory.
+void Lowering::touch_receiver(const clang::Expr* receiver, const clang::FunctionDecl* method) {
+  if (receiver == nullptr || llvm::isa<clang::CXXThisExpr>(bare(receiver))) return;
+  const bool arrow = receiver->getType()->isPointerType();
+  const clang::QualType type = arrow ? receiver->getType()->getPointeeType() : receiver->getType();
+  if ((!arrow && !receiver->isGLValue()) || !type->isRecordType()) return;
+  if (is_reference_like(type) || is_container(type) || is_stream(type)) return;
+  const auto* known = llvm::dyn_cast<clang::CXXMethodDecl>(method);
+  const bool written = known != nullptr && !known->isConst();
+  if (!arrow) return access(receiver, written, true);
+  const Path touched = path(receiver);
+  if (touched.empty()) return;
+  emit(Op::host, receiver->getExprLoc()).accesses = {{touched, written, false}};
+}
+
+void Lowering::call_system_operator(const clang::CXXOperatorCallExpr* op) {
+  const std::vector<const clang::Expr*> arguments(op->arg_begin(), op->arg_end());
+  const clang::FunctionDecl* function = op->getDirectCallee();
+  switch (op->getOperator()) {
+    case clang::OO_Subscript:
+    case clang::OO_Arrow:
+      return;
+    case clang::OO_Star:
+      if (arguments.size() == 1) return;
+      break;
+    default:
+      break;
+  }
+  const auto* method = llvm::dyn_cast_or_null<clang::CXXMethodDecl>(function);
+  if (method != nullptr) touch_receiver(arguments.front(), method);
+  touch_references(arguments, function, method != nullptr ? 1 : 0);
 }
 
 }  // namespace cajal::sync::frontend

@@ -203,11 +203,21 @@ void Lowering::call_system(const clang::Expr* call,
     if (handed.empty()) continue;
     if (first.empty()) first = handed;
     accesses.push_back({handed, false, false});
-    if (!pointee_is_const(type)) accesses.push_back({handed, true, false});
+    const bool only_read =
+        pointee_is_const(type) || (is_container(type) && type.isConstQualified());
+    if (!only_read) accesses.push_back({handed, true, false});
   }
   if (!accesses.empty()) {
     Event& event = emit(Op::host, call->getExprLoc());
     event.accesses = std::move(accesses);
+  }
+  if (name_of_call(call) == "objc_setAssociatedObject" && arguments.size() > 2) {
+    // Whoever asks for it by its key gets it back.
+    const Path stored = path(arguments[2]);
+    Event& alias = emit(Op::alias, call->getExprLoc());
+    alias.target.name = "associated";
+    alias.target.handle = true;
+    alias.source = stored;
   }
   for (const clang::Expr* argument : arguments) {
     const int code = callable(argument);
@@ -232,6 +242,8 @@ void Lowering::call_unknown(const clang::Expr* call,
   if (receiver == nullptr && plain != nullptr && plain->getDirectCallee() == nullptr) {
     receiver = plain->getCallee();  // A block or function pointer, and what it holds.
   }
+  const auto* operation = llvm::dyn_cast<clang::CXXOperatorCallExpr>(call);
+  if (operation != nullptr && operation->getNumArgs() > 0) receiver = operation->getArg(0);
   if (receiver != nullptr) {
     const Path handed = path(receiver);
     if (!handed.empty()) accesses.push_back({handed, true, false});
@@ -297,14 +309,18 @@ void Lowering::call(const clang::Expr* call) {
   if (const auto* op = llvm::dyn_cast<clang::CXXOperatorCallExpr>(call)) {
     const clang::FunctionDecl* function = op->getDirectCallee();
     const bool system = function == nullptr || unit_.in_system(function->getLocation());
-    if (op->getOperator() == clang::OO_Equal && system) return assign(op->getArg(0), op->getArg(1));
+    const bool written_by_compiler =
+        function != nullptr && (function->isImplicit() || function->isDefaulted());
+    if (op->getOperator() == clang::OO_Equal && (system || written_by_compiler)) {
+      return assign(op->getArg(0), op->getArg(1));
+    }
     if (op->getOperator() == clang::OO_Call) {
       const int code = find_function(call);
       arguments.erase(arguments.begin());
       if (code >= 0) return call_known(call, code, op->getArg(0), arguments);
       return call_unknown(call, arguments, "calls through a function object");
     }
-    if (system) return;
+    if (system) return call_system_operator(op);
   }
   if (is_one_of(name, kClocks)) clocks_.push_back(unit_.line(call->getExprLoc()));
   if (const auto* plain = llvm::dyn_cast<clang::CallExpr>(call)) {
@@ -312,6 +328,12 @@ void Lowering::call(const clang::Expr* call) {
   }
   if (call_dispatch(call, name, arguments)) return;
   const clang::Expr* receiver = receiver_of(call);
+  // An operator that is a method has its object as the first argument.
+  const auto* operation = llvm::dyn_cast<clang::CXXOperatorCallExpr>(call);
+  if (operation != nullptr && llvm::isa_and_nonnull<clang::CXXMethodDecl>(function_of(call))) {
+    receiver = operation->getArg(0);
+    arguments.erase(arguments.begin());
+  }
   if (call_metal(call, name, receiver, arguments)) return;
   // A method of the program's own that is called as Metal's.
   if (name.starts_with("waitUntil")) unit_.result.seen_waits.insert(unit_.line(call->getExprLoc()));
@@ -345,7 +367,9 @@ void Lowering::call(const clang::Expr* call) {
       const bool changes =
           method != nullptr && !method->isConst() &&
           (name == "push_back" || name == "resize" || name == "assign" || name == "clear" ||
-           name == "insert" || name == "fill" || name == "emplace_back" || name == "swap");
+           name == "insert" || name == "fill" || name == "emplace_back" || name == "swap" ||
+           name == "emplace" || name == "try_emplace" || name == "insert_or_assign" ||
+           name == "push_front" || name == "emplace_front");
       if (changes) {
         for (const clang::Expr* argument : arguments) {
           if (!is_reference_like(argument->getType()) && !is_handle(argument->getType())) continue;
@@ -355,11 +379,38 @@ void Lowering::call(const clang::Expr* call) {
         write(receiver);
       }
     }
+    if (call->getType()->isRecordType()) hold(path(call), call->getType(), arguments);
+    touch_receiver(receiver, function);
+    touch_references(arguments, function, 0);
     return call_system(call, arguments);
   }
   if (function->isDefaulted() || function->isImplicit()) return;
   call_unknown(call, arguments, fmt::format("calls {}, which is not in view", name),
                may_be_overridden(function) ? nullptr : function);
+}
+
+/// A library's object made from pointers, handles or closures leads to what they lead to.
+void Lowering::hold(const Path& made, clang::QualType type,
+                    const std::vector<const clang::Expr*>& arguments) {
+  if (made.empty() || kind_of(type) != Kind::other) return;
+  for (const clang::Expr* argument : arguments) {
+    const clang::Expr* e = bare(argument);
+    if (e == nullptr) continue;
+    if (const auto* list = llvm::dyn_cast<clang::CXXStdInitializerListExpr>(e)) {
+      e = bare(list->getSubExpr());
+    }
+    if (const auto* list = llvm::dyn_cast<clang::InitListExpr>(e)) {
+      hold(made, type, {list->inits().begin(), list->inits().end()});
+      continue;
+    }
+    const bool copies = is_container(type) && !is_handle(e->getType());
+    if ((!is_reference_like(e->getType()) || copies) && !llvm::isa<clang::LambdaExpr>(e)) continue;
+    const Path held = path(e);
+    if (held.empty()) continue;
+    Event& alias = emit(Op::alias, argument->getExprLoc());
+    alias.target = is_container(type) ? made.field("[*]") : made;
+    alias.source = held;
+  }
 }
 
 void Lowering::construct(const clang::CXXConstructExpr* made) {
@@ -370,8 +421,14 @@ void Lowering::construct(const clang::CXXConstructExpr* made) {
     const std::string name = constructor->getParent()->getNameAsString();
     if (is_one_of(name, kRunLater)) {
       call_unknown(made, arguments, fmt::format("hands code to {}", name));
-    } else if (unit_.in_system(constructor->getLocation()) && !is_reference_like(made->getType())) {
-      call_system(made, arguments);
+    } else if (constructor->isCopyOrMoveConstructor() && !is_reference_like(made->getType())) {
+      if (!arguments.empty()) read(arguments[0]);
+    } else if (unit_.in_system(constructor->getLocation())) {
+      touch_references(arguments, constructor, 0);
+      if (!is_reference_like(made->getType())) {
+        hold(paths_.of(made), made->getType(), arguments);
+        call_system(made, arguments);
+      }
     } else if (!constructor->isDefaulted() && !constructor->isImplicit() &&
                !unit_.in_system(constructor->getLocation())) {
       call_unknown(made, arguments, fmt::format("makes a {}, which is not in view", name));

@@ -22,11 +22,11 @@ constexpr std::array<std::string_view, 16> kRunsCode = {"performSelector",
                                                         "waitUntil",
                                                         "lockWhenCondition",
                                                         "lockBeforeDate",
-                                                        "wait",
-                                                        "run",
                                                         "start",
-                                                        "encodeToCommandBuffer",
-                                                        "perform"};
+                                                        "wait",
+                                                        "runWith",
+                                                        "runUntil",
+                                                        "runMode"};
 
 std::string class_of(clang::QualType type) {
   const auto* object = type->getAs<clang::ObjCObjectPointerType>();

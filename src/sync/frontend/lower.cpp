@@ -207,7 +207,9 @@ void Lowering::statement(const clang::Stmt* statement) {
   } else if (const auto* back = llvm::dyn_cast<clang::ReturnStmt>(statement)) {
     give_back(back);
   } else if (const auto* gone = llvm::dyn_cast<clang::CXXDeleteExpr>(statement)) {
-    access(gone->getArgument(), true, false);
+    remove(gone);
+  } else if (const auto* bound = llvm::dyn_cast<clang::CXXBindTemporaryExpr>(statement)) {
+    end_temporary(bound);
   } else if (const auto* loop = llvm::dyn_cast<clang::ObjCForCollectionStmt>(statement)) {
     enumerate(loop);
   } else if (const auto* made = llvm::dyn_cast<clang::CXXConstructExpr>(statement)) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "clang/AST/ExprCXX.h"
 #include "clang/AST/StmtObjC.h"
 #include "clang/Analysis/CFG.h"
 #include "sync/frontend/paths.h"
@@ -50,10 +51,19 @@ class Lowering {
   void assign(const Path& target, clang::QualType type, const clang::Expr* right);
   void declare(const clang::DeclStmt* statement);
   void give_back(const clang::ReturnStmt* statement);
+  bool end_object(const Path& object, clang::QualType type, clang::SourceLocation at);
+  void end_temporary(const clang::CXXBindTemporaryExpr* bound);
+  void remove(const clang::CXXDeleteExpr* gone);
   void destroy(const clang::CFGImplicitDtor& element);
+  void touch_references(const std::vector<const clang::Expr*>& arguments,
+                        const clang::FunctionDecl* callee, unsigned skipped);
+  void touch_receiver(const clang::Expr* receiver, const clang::FunctionDecl* method);
+  void call_system_operator(const clang::CXXOperatorCallExpr* op);
 
   // Calls (calls.cpp).
   void call(const clang::Expr* call);
+  void hold(const Path& made, clang::QualType type,
+            const std::vector<const clang::Expr*>& arguments);
   void construct(const clang::CXXConstructExpr* made);
   void describe_call(Event& event, const clang::Expr* call, const clang::Expr* receiver,
                      const std::vector<const clang::Expr*>& arguments);

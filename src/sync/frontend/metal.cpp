@@ -52,6 +52,24 @@ std::string type_name(clang::QualType type) {
   return record != nullptr ? record->getNameAsString() : std::string();
 }
 
+bool holds(const clang::Stmt* statement, const clang::Expr* part) {
+  if (statement == nullptr) return false;
+  if (statement == part) return true;
+  return std::any_of(statement->child_begin(), statement->child_end(),
+                     [&](const clang::Stmt* child) { return holds(child, part); });
+}
+
+bool in_loop_condition(const clang::Stmt* statement, const clang::Expr* part) {
+  if (statement == nullptr) return false;
+  const clang::Expr* condition = nullptr;
+  if (const auto* loop = llvm::dyn_cast<clang::WhileStmt>(statement)) condition = loop->getCond();
+  if (const auto* loop = llvm::dyn_cast<clang::DoStmt>(statement)) condition = loop->getCond();
+  if (const auto* loop = llvm::dyn_cast<clang::ForStmt>(statement)) condition = loop->getCond();
+  if (holds(condition, part)) return true;
+  return std::any_of(statement->child_begin(), statement->child_end(),
+                     [&](const clang::Stmt* child) { return in_loop_condition(child, part); });
+}
+
 bool is_resource(const clang::Expr* argument) {
   return kind_of(argument->getType()) == Kind::buffer || is_container(argument->getType());
 }
@@ -237,6 +255,12 @@ bool Lowering::call_command_buffer(const clang::Expr* call, const std::string& n
     if (!arguments.empty()) add_handler(call, target, arguments[0]);
   } else if (is_one_of(name, kOutcome)) {
     emit(Op::status, call->getExprLoc()).target = target;
+    if (name == "status" && in_loop_condition(body_, call)) {
+      // Going round until the work is done is a wait of its own.
+      Event& event = emit(Op::unknown, call->getExprLoc());
+      event.accesses.push_back({target, true, false});
+      event.text = "asks for the status until it changes";
+    }
     if (name.find("Time") != std::string::npos) clocks_.push_back(unit_.line(call->getExprLoc()));
   } else if (kind_of(call->getType()) == Kind::encoder) {
     // An encoder is another name for its command buffer.

@@ -14,6 +14,7 @@
 #include "clang/Frontend/CompilerInstance.h"
 #include "clang/Frontend/FrontendAction.h"
 #include "clang/Tooling/Tooling.h"
+#include "llvm/Support/CrashRecoveryContext.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/VirtualFileSystem.h"
 #include "sync/frontend/lower.h"
@@ -141,7 +142,7 @@ std::vector<std::string> arguments_for(Language language, const std::string& pat
   return out;
 }
 
-UnitResult parse_once(const std::string& path, const std::string& text, Language language,
+UnitResult parse_here(const std::string& path, const std::string& text, Language language,
                       const std::vector<std::string>& flags) {
   UnitResult result;
   result.broken = true;
@@ -169,6 +170,24 @@ UnitResult parse_once(const std::string& path, const std::string& text, Language
   invocation.run();
   result.unparsed = listener.errors;
   return result;
+}
+
+/// Sources that no compiler was meant to see can bring a parser down or nest without end: it runs
+/// on a deep stack of its own, and what happens there stays there.
+UnitResult parse_once(const std::string& path, const std::string& text, Language language,
+                      const std::vector<std::string>& flags) {
+  constexpr unsigned kStackBytes = 256U << 20U;
+  static const bool enabled = (llvm::CrashRecoveryContext::Enable(), true);
+  static_cast<void>(enabled);
+  UnitResult result;
+  llvm::CrashRecoveryContext context;
+  const bool survived = context.RunSafelyOnThread(
+      [&] { result = parse_here(path, text, language, flags); }, kStackBytes);
+  if (survived) return result;
+  UnitResult broken;
+  broken.broken = true;
+  broken.unparsed.emplace_back(0U, "the parser broke down on this file");
+  return broken;
 }
 
 }  // namespace

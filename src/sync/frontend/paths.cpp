@@ -52,9 +52,10 @@ constexpr std::array<std::string_view, 28> kTransparent = {"contents",
                                                            "allObjects",
                                                            "objectEnumerator",
                                                            "reverseObjectEnumerator"};
-constexpr std::array<std::string_view, 14> kForwarding = {
-    "move", "forward", "addressof",   "as_const",  "ref",  "begin",      "end",
-    "data", "cbegin",  "TransferPtr", "RetainPtr", "next", "to_address", "launder"};
+constexpr std::array<std::string_view, 17> kForwarding = {
+    "move",       "forward", "addressof",        "as_const",          "ref",       "begin",
+    "end",        "data",    "cbegin",           "TransferPtr",       "RetainPtr", "next",
+    "to_address", "launder", "CFBridgingRetain", "CFBridgingRelease", "CFRetain"};
 constexpr std::array<std::string_view, 13> kElement = {"at",
                                                        "front",
                                                        "back",
@@ -364,7 +365,7 @@ Path PathFinder::message(const clang::Expr* expression) {
     return element(receiver, index, expression->getType());
   }
   if (value == Kind::encoder || value == Kind::command_buffer || is_one_of(name, kFresh) ||
-      name.starts_with("init") || name == "newBufferWithBytesNoCopy" ||
+      name.starts_with("init") || (value == Kind::buffer && name.starts_with("new")) ||
       name == "newLibraryWithSource") {
     return value_of(expression, false);
   }
@@ -384,7 +385,14 @@ Path PathFinder::message(const clang::Expr* expression) {
 
 Path PathFinder::call(const clang::CallExpr* call) {
   const std::string name = name_of_call(call);
-  if (const auto* op = llvm::dyn_cast<clang::CXXOperatorCallExpr>(call)) {
+  const clang::FunctionDecl* callee = call->getDirectCallee();
+  const bool in_view = callee != nullptr && unit_.functions.contains(callee->getCanonicalDecl());
+  const auto* op = llvm::dyn_cast<clang::CXXOperatorCallExpr>(call);
+  if (op != nullptr && !in_view) {
+    // Sums and products of records are new values, those of iterators are not.
+    const bool arithmetic = op->getNumArgs() == 2 && op->getOperator() != clang::OO_Subscript &&
+                            op->getOperator() != clang::OO_Equal;
+    if (arithmetic && !is_reference_like(op->getArg(0)->getType())) return value_of(call, false);
     switch (op->getOperator()) {
       case clang::OO_Subscript:
         return element(op->getArg(0), op->getNumArgs() > 1 ? op->getArg(1) : nullptr,

@@ -93,7 +93,10 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
     if (left == nullptr) return true;
     unit_.assigned.insert(left);
     note_semaphore(left, binary->getRHS());
-    note_value(left, binary->getRHS());
+    const clang::Expr* whole = bare(binary->getLHS());
+    const bool itself =
+        !llvm::isa<clang::UnaryOperator>(whole) && !llvm::isa<clang::ArraySubscriptExpr>(whole);
+    if (itself) note_value(left, binary->getRHS());
     return true;
   }
   bool VisitVarDecl(clang::VarDecl* variable) {

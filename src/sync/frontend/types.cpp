@@ -174,8 +174,12 @@ bool is_reference_like(clang::QualType type) {
 
 bool has_named_elements(clang::QualType element) {
   if (element.isNull()) return false;
-  const clang::QualType type = element.getNonReferenceType().getCanonicalType();
-  return is_reference_like(type) || type->isRecordType() || type->isArrayType();
+  clang::QualType type = element.getNonReferenceType().getCanonicalType();
+  // A row of numbers is often the way to the rows behind it.
+  while (const clang::ArrayType* array = type->getAsArrayTypeUnsafe()) {
+    type = array->getElementType();
+  }
+  return is_reference_like(type) || type->isRecordType();
 }
 
 bool is_error_code(clang::QualType type) {
