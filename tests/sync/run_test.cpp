@@ -95,8 +95,8 @@ std::string without_waits(const FileScan& scan, std::vector<std::size_t> waits, 
   return text;
 }
 
-/// Runs as it stands, mended, without the redundant waits, without any, and the mended one without
-/// each wait that was kept.
+/// Runs as it stands, mended in several ways, without the redundant waits, without any, and the
+/// mended one without each wait that was kept.
 struct Plan {
   std::string name;
   int kept = 0;
@@ -124,6 +124,11 @@ class Runner {
     Plan plan{name, 0};
     put(name + " before", scan.text, candidate.main, false);
     put(name + " after", fix.after, candidate.main, false);
+    FixOptions options;
+    options.batch = true;
+    put(name + " joined", plan_fix(scan, options).after, candidate.main, false);
+    options.strategic = Strategic::loop;
+    put(name + " bounded", plan_fix(scan, options).after, candidate.main, false);
     // The verdicts by themselves, whatever the rewriter made of them.
     put(name + " dropped", without_waits(scan, redundant, api_), candidate.main, false);
     std::vector<std::size_t> all;
@@ -154,7 +159,7 @@ class Runner {
     for (const Plan& plan : plans_) {
       const Outcome& before = got.at(plan.name + " before");
       EXPECT_EQ(before.outputs, 1) << plan.name << " races as it stands";
-      for (const char* changed : {" after", " dropped"}) {
+      for (const char* changed : {" after", " joined", " bounded", " dropped"}) {
         const Outcome& now = got.at(plan.name + changed);
         EXPECT_EQ(now.outputs, 1) << plan.name << changed << ": it races now";
         EXPECT_EQ(now.output, before.output) << plan.name << changed;
