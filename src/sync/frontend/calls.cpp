@@ -1,6 +1,7 @@
 // Calls that are no device's: helpers in view, libraries, blocks, code out of sight.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -84,6 +85,20 @@ bool may_be_overridden(const clang::FunctionDecl* function) {
   const auto* method = llvm::dyn_cast_or_null<clang::CXXMethodDecl>(function);
   return method != nullptr && method->isVirtual() && !method->hasAttr<clang::FinalAttr>() &&
          !method->getParent()->isEffectivelyFinal();
+}
+
+/// "normal(generator)", "generator()": numbers that the standard library makes from the state of
+/// its own objects. A generator of the program's own could do anything.
+bool draws_random(const clang::CXXOperatorCallExpr* call) {
+  constexpr std::array<std::string_view, 4> kGenerators = {
+      "mersenne_twister_engine", "linear_congruential_engine", "subtract_with_carry_engine",
+      "random_device"};
+  return std::all_of(call->arg_begin(), call->arg_end(), [&](const clang::Expr* argument) {
+    const auto* record = argument->getType()->getAsCXXRecordDecl();
+    if (record == nullptr || !record->isInStdNamespace()) return false;
+    const std::string name = record->getNameAsString();
+    return is_one_of(name, kGenerators) || std::string_view(name).ends_with("_distribution");
+  });
 }
 
 }  // namespace
@@ -318,6 +333,7 @@ void Lowering::call(const clang::Expr* call) {
       const int code = find_function(call);
       arguments.erase(arguments.begin());
       if (code >= 0) return call_known(call, code, op->getArg(0), arguments);
+      if (draws_random(op)) return;
       return call_unknown(call, arguments, "calls through a function object");
     }
     if (system) return call_system_operator(op);

@@ -69,8 +69,8 @@ constexpr std::array<std::string_view, 13> kElement = {"at",
                                                        "nextObject",
                                                        "objectForKeyedSubscript",
                                                        "object"};
-/// Calls whose value is memory that nothing else names.
-constexpr std::array<std::string_view, 14> kFresh = {"newBufferWithLength",
+/// Calls whose value is memory that nothing else names, or text that nobody writes.
+constexpr std::array<std::string_view, 19> kFresh = {"newBufferWithLength",
                                                      "newBufferWithBytes",
                                                      "newBuffer",
                                                      "malloc",
@@ -83,7 +83,12 @@ constexpr std::array<std::string_view, 14> kFresh = {"newBufferWithLength",
                                                      "make_unique",
                                                      "make_shared",
                                                      "newTextureWithDescriptor",
-                                                     "newTexture"};
+                                                     "newTexture",
+                                                     "cudaGetErrorString",
+                                                     "cudaGetErrorName",
+                                                     "hipGetErrorString",
+                                                     "hipGetErrorName",
+                                                     "strerror"};
 
 std::string without_underscores(std::string name) {
   while (name.size() > 1 && name.front() == '_') name.erase(0, 1);
