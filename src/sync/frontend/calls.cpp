@@ -392,6 +392,8 @@ void Lowering::call(const clang::Expr* call) {
           if (!is_handle(argument->getType()) && !argument->getType()->isPointerType()) continue;
           assign(path(receiver).field("[*]"), argument->getType(), argument);
         }
+        hold(path(receiver), receiver->getType().getNonReferenceType(), arguments,
+             name != "assign" && name != "insert");
         write(receiver);
       }
     }
@@ -405,9 +407,10 @@ void Lowering::call(const clang::Expr* call) {
                may_be_overridden(function) ? nullptr : function);
 }
 
-/// A library's object made from pointers, handles or closures leads to what they lead to.
+/// A library's object made from pointers, handles or closures leads to what they lead to. A
+/// container copies what pointers outside a list lead to.
 void Lowering::hold(const Path& made, clang::QualType type,
-                    const std::vector<const clang::Expr*>& arguments) {
+                    const std::vector<const clang::Expr*>& arguments, bool listed) {
   if (made.empty() || kind_of(type) != Kind::other) return;
   for (const clang::Expr* argument : arguments) {
     const clang::Expr* e = bare(argument);
@@ -416,11 +419,18 @@ void Lowering::hold(const Path& made, clang::QualType type,
       e = bare(list->getSubExpr());
     }
     if (const auto* list = llvm::dyn_cast<clang::InitListExpr>(e)) {
-      hold(made, type, {list->inits().begin(), list->inits().end()});
+      hold(made, type, {list->inits().begin(), list->inits().end()}, true);
       continue;
     }
-    const bool copies = is_container(type) && !is_handle(e->getType());
-    if ((!is_reference_like(e->getType()) || copies) && !llvm::isa<clang::LambdaExpr>(e)) continue;
+    if (const auto* inner = llvm::dyn_cast<clang::CXXConstructExpr>(e)) {
+      if (!is_reference_like(inner->getType())) {
+        hold(made, type, {inner->arg_begin(), inner->arg_end()}, listed);
+        continue;
+      }
+    }
+    const bool copies = is_container(type) && !listed && !is_handle(e->getType());
+    const bool leads = is_reference_like(e->getType()) || holds_references(e->getType());
+    if ((!leads || copies) && !llvm::isa<clang::LambdaExpr>(e)) continue;
     const Path held = path(e);
     if (held.empty()) continue;
     Event& alias = emit(Op::alias, argument->getExprLoc());

@@ -241,6 +241,9 @@ Path PathFinder::of(const clang::ValueDecl* declaration, bool) {
     return path;
   }
   if (const auto* variable = llvm::dyn_cast<clang::VarDecl>(declaration)) {
+    if (variable->isInitCapture() && variable->getInit() != nullptr) {
+      return of(variable->getInit());
+    }
     if (param == nullptr && (!variable->isLocalVarDecl() || variable->isStaticLocal())) {
       path.root = Root::global;
       path.name = variable->getQualifiedNameAsString();
@@ -425,6 +428,32 @@ Path PathFinder::call(const clang::CallExpr* call) {
   return value_of(call, !is_one_of(name, kFresh));
 }
 
+/// Members and elements that lead to memory lead there from the whole as well.
+void PathFinder::fill(const Path& whole, const clang::InitListExpr& list) {
+  const clang::RecordDecl* record = list.getType()->getAsRecordDecl();
+  std::vector<const clang::FieldDecl*> fields;
+  const auto* with_bases = llvm::dyn_cast_or_null<clang::CXXRecordDecl>(record);
+  const bool plain = record != nullptr && !record->isUnion() && !is_container(list.getType()) &&
+                     (with_bases == nullptr || with_bases->getNumBases() == 0);
+  if (plain) fields.assign(record->field_begin(), record->field_end());
+  for (unsigned i = 0; i < list.getNumInits(); ++i) {
+    const clang::Expr* item = list.getInit(i);
+    if (item == nullptr || llvm::isa<clang::ImplicitValueInitExpr>(item)) continue;
+    Path part = record == nullptr ? whole.field("[*]") : whole;
+    if (i < fields.size()) part = part.field(without_underscores(fields[i]->getNameAsString()));
+    part.handle = is_handle(item->getType());
+    if (const auto* inner = llvm::dyn_cast<clang::InitListExpr>(bare(item))) {
+      fill(part, *inner);
+    } else if (is_reference_like(item->getType()) || item->getType()->isRecordType()) {
+      Event alias;
+      alias.op = Op::alias;
+      alias.target = part;
+      alias.source = of(item);
+      if (!alias.source.empty()) pending_.push_back(std::move(alias));
+    }
+  }
+}
+
 Path PathFinder::of_composed(const clang::Expr* e) {
   if (const auto* unary = llvm::dyn_cast<clang::UnaryOperator>(e)) return of(unary->getSubExpr());
   if (const auto* binary = llvm::dyn_cast<clang::BinaryOperator>(e)) {
@@ -443,9 +472,22 @@ Path PathFinder::of_composed(const clang::Expr* e) {
     return value_of(e, false);
   }
   if (const auto* list = llvm::dyn_cast<clang::InitListExpr>(e)) {
-    return list->getNumInits() == 1 ? of(list->getInit(0)) : Path();
+    if (!list->getType()->isRecordType() && !list->getType()->isArrayType()) {
+      return list->getNumInits() == 1 ? of(list->getInit(0)) : Path();
+    }
+    const Path value = value_of(e, false);
+    fill(value, *list);
+    return value;
   }
-  if (llvm::isa<clang::CXXNewExpr>(e)) return value_of(e, false);
+  if (const auto* list = llvm::dyn_cast<clang::CXXStdInitializerListExpr>(e)) {
+    return of(list->getSubExpr());
+  }
+  if (const auto* made = llvm::dyn_cast<clang::CXXNewExpr>(e)) {
+    const Path value = value_of(e, false);
+    const auto* list = llvm::dyn_cast_or_null<clang::InitListExpr>(made->getInitializer());
+    if (list != nullptr) fill(value, *list);
+    return value;
+  }
   if (llvm::isa<clang::BlockExpr>(e) || llvm::isa<clang::LambdaExpr>(e)) return closure(e);
   std::vector<const clang::Expr*> elements;
   if (const auto* list = llvm::dyn_cast<clang::ObjCArrayLiteral>(e)) {

@@ -22,6 +22,9 @@ class PathFinder {
   /// The temporary that holds the value of a call.
   Path value_of(const clang::Expr* call, bool foreign) const;
 
+  /// What a list puts into the members and elements of `whole`, as alias events.
+  void fill(const Path& whole, const clang::InitListExpr& list);
+
   /// Alias events that resolving has given rise to.
   std::vector<Event> take_pending() { return std::move(pending_); }
 
