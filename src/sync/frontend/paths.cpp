@@ -114,10 +114,29 @@ std::string class_of(const clang::Decl* declaration) {
   return "self";
 }
 
-Path self_path(const clang::Decl* declaration) {
+/// The method around a lambda or block; null for other code.
+const clang::Decl* method_around(const clang::Decl* code) {
+  const auto* own = llvm::dyn_cast<clang::CXXMethodDecl>(code);
+  const bool closure =
+      llvm::isa<clang::BlockDecl>(code) || (own != nullptr && own->getParent()->isLambda());
+  if (!closure) return nullptr;
+  for (const auto* at = code->getDeclContext(); at != nullptr; at = at->getParent()) {
+    const auto* method = llvm::dyn_cast<clang::CXXMethodDecl>(at);
+    if (method != nullptr && !method->getParent()->isLambda()) return method;
+    if (const auto* objc = llvm::dyn_cast<clang::ObjCMethodDecl>(at)) return objc;
+  }
+  return nullptr;
+}
+
+/// Of a lambda or block, that of the method around it.
+Path self_path(const Unit& unit, const clang::Decl* declaration) {
   Path path;
   path.root = Root::self;
   path.name = class_of(declaration);
+  const clang::Decl* method = method_around(declaration);
+  if (method == nullptr) return path;
+  const auto owner = unit.functions.find(method->getCanonicalDecl());
+  if (owner != unit.functions.end()) path.owner = owner->second;
   return path;
 }
 
@@ -333,7 +352,7 @@ Path PathFinder::closure(const clang::Expr* code) {
   };
   const auto hold_variable = [&](const clang::ValueDecl* variable) {
     hold(variable->getNameAsString(),
-         variable->getName() == "self" ? self_path(declaration_) : of(variable));
+         variable->getName() == "self" ? self_path(unit_, declaration_) : of(variable));
   };
   if (const auto* block = llvm::dyn_cast<clang::BlockExpr>(code)) {
     for (const auto& capture : block->getBlockDecl()->captures()) {
@@ -341,7 +360,7 @@ Path PathFinder::closure(const clang::Expr* code) {
     }
   } else if (const auto* lambda = llvm::dyn_cast<clang::LambdaExpr>(code)) {
     for (const auto& capture : lambda->captures()) {
-      if (capture.capturesThis()) hold("this", self_path(declaration_));
+      if (capture.capturesThis()) hold("this", self_path(unit_, declaration_));
       if (capture.capturesVariable()) hold_variable(capture.getCapturedVar());
     }
   }
@@ -505,10 +524,10 @@ Path PathFinder::of(const clang::Expr* expression) {
   if (e == nullptr) return {};
   if (const auto known = named_values.find(e); known != named_values.end()) return known->second;
   if (const auto* name = llvm::dyn_cast<clang::DeclRefExpr>(e)) {
-    if (name->getDecl()->getName() == "self") return self_path(declaration_);
+    if (name->getDecl()->getName() == "self") return self_path(unit_, declaration_);
     return of(name->getDecl());
   }
-  if (llvm::isa<clang::CXXThisExpr>(e)) return self_path(declaration_);
+  if (llvm::isa<clang::CXXThisExpr>(e)) return self_path(unit_, declaration_);
   const auto as_field = [&](const clang::Expr* base, const clang::ValueDecl* field) {
     Path path = of(base);
     if (path.empty()) path = value_of(e, true);
