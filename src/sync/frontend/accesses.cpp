@@ -236,10 +236,9 @@ bool Lowering::end_object(const Path& object, clang::QualType type, clang::Sourc
     }
   }
   for (const clang::FieldDecl* field : record->fields()) {
-    std::string name = field->getNameAsString();
-    while (name.size() > 1 && name.back() == '_') name.pop_back();
-    while (name.size() > 1 && name.front() == '_') name.erase(0, 1);
-    any = end_object(object.field(name), field->getType(), at) || any;
+    any = end_object(object.field(without_underscores(field->getNameAsString())), field->getType(),
+                     at) ||
+          any;
   }
   for (const clang::CXXBaseSpecifier& base : record->bases()) {
     any = end_object(object, base.getType(), at) || any;
