@@ -13,7 +13,7 @@ programs=${CAJAL_SYNC_PROGRAMS:-100000}
 say() { printf '\n== %s\n' "$*"; }
 
 if [ ! -x "$build/tests/sync/test_sync" ]; then
-  echo "test-sync.sh: $build has no tests; cmake --build $build --target test_sync test_sync_cases" >&2
+  echo "test-sync.sh: $build has no tests; build it with tests first" >&2
   exit 2
 fi
 
@@ -25,16 +25,41 @@ if [ ! -x "$build/cajal-sync" ]; then
   exit 0
 fi
 
-say "Corpus"
+say "Corpus, edits, the program"
 "$build/tests/sync/test_sync_cases" --gtest_brief=1
 
-say "Own sources"
-"$build/cajal-sync" scan src/runtime/cuda -- -Iinclude -Isrc || [ $? -eq 1 ]
+say "Compiled programs, before and after, on the simulated device"
+"$build/tests/sync/test_sync_run" --gtest_brief=1
 
-say "Speed: one host file of 5,000 lines"
+say "Broken sources"
+"$build/tests/sync/test_sync_fuzz" --gtest_brief=1
+
+say "Own sources"
+"$build/cajal-sync" scan src/runtime src/ops src/model src/train src/cli -- -Iinclude -Isrc
+
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+# timed COMMAND...: runs it into $folder/table and prints its time and the memory that it took.
+timed() {
+  python3 - "$folder/table" "$@" <<'EOF'
+import resource, subprocess, sys, time
+start = time.monotonic()
+with open(sys.argv[1], "w") as table:
+    code = subprocess.run(sys.argv[2:], stdout=table, check=False).returncode
+memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+print(f"{time.monotonic() - start:.2f} s, {memory} MiB")
+sys.exit(code if code > 1 else 0)
+EOF
+}
+
+say "Speed: one host file of 5,000 lines"
 python3 tests/sync/make_trainer.py 5000 >"$folder/trainer.mm"
-wc -l <"$folder/trainer.mm"
-command time -f '%e s, %M KiB' "$build/cajal-sync" scan "$folder/trainer.mm" >"$folder/table" || true
+timed "$build/cajal-sync" scan "$folder/trainer.mm"
 tail -n 1 "$folder/table"
+
+say "Speed: 200 files"
+mkdir "$folder/many"
+python3 tests/sync/make_trainer.py 200 >"$folder/one.mm"
+for i in $(seq 200); do cp "$folder/one.mm" "$folder/many/host$i.mm"; done
+timed "$build/cajal-sync" scan "$folder/many"
+grep 'files; waits' "$folder/table"

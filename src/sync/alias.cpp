@@ -36,6 +36,11 @@ bool same_fields(const Path& first, const Path& second) {
 
 std::string class_of(const Path& path) { return path.name.substr(0, path.name.find('#')); }
 
+bool has_elements(const std::map<std::string, int>& children) {
+  const auto at = children.lower_bound("[");
+  return at != children.end() && at->first.starts_with('[');
+}
+
 bool leaves_sight(const Path& path) { return path.root != Root::local; }
 
 /// What names alone cannot tell apart.
@@ -79,6 +84,11 @@ int PathTable::find(int node) {
 int PathTable::child(int node, const std::string& field) {
   node = find(node);
   const bool element = field.starts_with('[');
+  if (!element && has_elements(nodes_[node].children)) {
+    const int any = child(node, "[*]");
+    if (any != find(node)) return child(any, field);
+    node = find(node);
+  }
   if (element) {
     // An unknown index may be any known one, so all of them become one node.
     const auto any = nodes_[node].children.find("[*]");
@@ -95,7 +105,24 @@ int PathTable::child(int node, const std::string& field) {
       if (name.starts_with('[')) merge(sibling, fresh);
     }
   }
+  if (element) fold(node);
   return find(fresh);
+}
+
+/// p->x is p[0].x, and what a loop over an array calls n.x is the array's [*].x: fields beside
+/// elements are the elements' fields.
+void PathTable::fold(int node) {
+  node = find(node);
+  if (!has_elements(nodes_[node].children)) return;
+  std::vector<std::pair<std::string, int>> fields;
+  for (const auto& [field, below] : nodes_[node].children) {
+    if (!field.starts_with('[')) fields.emplace_back(field, below);
+  }
+  if (fields.empty()) return;
+  const int any = child(node, "[*]");
+  if (any == find(node)) return;
+  for (const auto& [field, below] : fields) nodes_[find(node)].children.erase(field);
+  for (const auto& [field, below] : fields) merge(child(any, field), below);
 }
 
 void PathTable::merge(int first, int second) {
@@ -118,10 +145,11 @@ void PathTable::merge(int first, int second) {
   }
   const auto all = nodes_[find(first)].children;
   const auto any = all.find("[*]");
-  if (any == all.end()) return;
+  if (any == all.end()) return fold(first);
   for (const auto& [field, node] : all) {
     if (field.starts_with('[')) merge(any->second, node);
   }
+  fold(first);
 }
 
 int PathTable::node_of(const Path& path) {

@@ -50,6 +50,7 @@ class PathTable {
   int find(int node);
   int child(int node, const std::string& field);
   void merge(int first, int second);
+  void fold(int node);
   int node_of(const Path& path);
   const std::vector<int>& ancestors(int node);
   bool compute_overlap(int first, int second);

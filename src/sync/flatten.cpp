@@ -87,11 +87,19 @@ Path extended(const Path& base, const Path& path) {
   return out;
 }
 
+/// In a closure that has left its function: what it carries goes by "^name".
+Path captured(const Path& path, const Frame& frame) {
+  std::string name = path.name.substr(0, path.name.find('@'));
+  if (path.root == Root::self) name = "this";
+  return extended(frame.self.field("^" + name), path);
+}
+
 Path Flattener::resolve(const Path& path, const Frame& here) const {
   const Frame* home = &here;
   if (path.owner >= 0) {
     while (home != nullptr && home->function != path.owner) home = home->caller;
-    if (home == nullptr) home = &here;  // A lambda that outlived its function.
+    if (home == nullptr && !here.self.empty()) return captured(path, here);
+    if (home == nullptr) home = &here;
   }
   const Frame& frame = *home;
   if (frame.number == 0) return path;

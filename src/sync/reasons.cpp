@@ -86,7 +86,7 @@ Decision at_exit(const Program& program, const FlatGraph& graph, const Conflict&
 const Conflict* worst_conflict(const FlatGraph& graph, const FlowResult& result, int wait) {
   const Conflict* best = nullptr;
   const auto key = [&](const Conflict& conflict) {
-    return std::tuple(conflict.by == wait ? 0 : 1, rank(conflict.cause),
+    return std::tuple(rank(conflict.cause), conflict.by == wait ? 0 : 1,
                       conflict.site <= kEarlierWork ? 1 : 0, line_of(graph, conflict.event));
   };
   for (const Conflict& conflict : result.conflicts) {

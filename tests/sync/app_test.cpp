@@ -180,6 +180,19 @@ TEST_F(Program, AWholeProgramIsDecidedAcrossItsFiles) {
   EXPECT_EQ(summary("--whole-program")["missing"], 0);
 }
 
+/// This project's own hosts wait in one place, which is there to wait.
+TEST_F(Program, OwnSourcesWaitInOneFunction) {
+  const std::string root = CAJAL_SOURCES;
+  const Outcome outcome = call({"scan", "--json", root + "/src/runtime", root + "/src/ops",
+                                root + "/src/model", root + "/src/train", root + "/src/cli", "--",
+                                "-I" + root + "/include", "-I" + root + "/src"});
+  const Json summary = Json::parse(outcome.out)["summary"];
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_EQ(summary["waits"], 1);
+  EXPECT_EQ(summary["contract"], 1);
+  EXPECT_EQ(summary["missing"], 0);
+}
+
 TEST_F(Program, ExplainTellsTheConflictAndTheWork) {
   const std::string path = file(
       "read.cu", std::string("#include <cuda_runtime.h>\n") + kKernel +

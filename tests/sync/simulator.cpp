@@ -375,7 +375,11 @@ void Simulator::execute(const Frame& frame, int depth) {
       apply(event, frame, depth);
     }
     const auto& next = frame.function->blocks[block].next;
-    if (next.empty()) return;
+    if (next.empty()) {
+      // Nobody sees what a program leaves in flight that ends here, in exit() for one.
+      if (block != frame.function->exit) step_ = options_.most_steps + 1;
+      return;
+    }
     ++step_;
     block = next[choose(next.size())];
   }

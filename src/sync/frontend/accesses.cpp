@@ -37,15 +37,6 @@ bool copies_as_value(clang::QualType type) {
   return !is_reference_like(type) && !type->isReferenceType();
 }
 
-bool holds_references(clang::QualType type) {
-  const clang::RecordDecl* record = type.getCanonicalType()->getAsRecordDecl();
-  if (record == nullptr || is_container(type)) return record != nullptr;
-  const auto fields = record->fields();
-  return std::any_of(fields.begin(), fields.end(), [](const clang::FieldDecl* field) {
-    return is_reference_like(field->getType()) || holds_references(field->getType());
-  });
-}
-
 /// A table of pointers is memory like any other: pointers[i] = p.
 bool is_pointer_in_memory(const clang::Expr* e) {
   if (!e->getType().getCanonicalType()->isPointerType() || kind_of(e->getType()) != Kind::other) {
@@ -182,10 +173,8 @@ void Lowering::declare(const clang::DeclStmt* statement) {
     if (copies_as_value(type) && !copied_record) {
       // An array of pointers initialised by a list: each of them may be any of its elements.
       if (const auto* list = llvm::dyn_cast<clang::InitListExpr>(init)) {
-        for (const clang::Expr* item : list->inits()) {
-          if (item == nullptr || !is_reference_like(item->getType())) continue;
-          assign(target.field("[*]"), item->getType(), item);
-        }
+        paths_.fill(target, *list);
+        flush_aliases(init->getExprLoc());
       }
       continue;
     }
@@ -202,15 +191,8 @@ void Lowering::declare(const clang::DeclStmt* statement) {
         continue;
       }
       if (const auto* list = llvm::dyn_cast<clang::InitListExpr>(init)) {
-        const auto* record = type->getAsRecordDecl();
-        auto field = record->field_begin();
-        for (const clang::Expr* item : list->inits()) {
-          if (field == record->field_end()) break;
-          if (item != nullptr && is_reference_like(field->getType())) {
-            assign(target.field(field->getNameAsString()), field->getType(), item);
-          }
-          ++field;
-        }
+        paths_.fill(target, *list);
+        flush_aliases(init->getExprLoc());
         continue;
       }
     }
@@ -254,10 +236,9 @@ bool Lowering::end_object(const Path& object, clang::QualType type, clang::Sourc
     }
   }
   for (const clang::FieldDecl* field : record->fields()) {
-    std::string name = field->getNameAsString();
-    while (name.size() > 1 && name.back() == '_') name.pop_back();
-    while (name.size() > 1 && name.front() == '_') name.erase(0, 1);
-    any = end_object(object.field(name), field->getType(), at) || any;
+    any = end_object(object.field(without_underscores(field->getNameAsString())), field->getType(),
+                     at) ||
+          any;
   }
   for (const clang::CXXBaseSpecifier& base : record->bases()) {
     any = end_object(object, base.getType(), at) || any;

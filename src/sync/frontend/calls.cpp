@@ -1,6 +1,7 @@
 // Calls that are no device's: helpers in view, libraries, blocks, code out of sight.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -84,6 +85,20 @@ bool may_be_overridden(const clang::FunctionDecl* function) {
   const auto* method = llvm::dyn_cast_or_null<clang::CXXMethodDecl>(function);
   return method != nullptr && method->isVirtual() && !method->hasAttr<clang::FinalAttr>() &&
          !method->getParent()->isEffectivelyFinal();
+}
+
+/// "normal(generator)", "generator()": numbers that the standard library makes from the state of
+/// its own objects. A generator of the program's own could do anything.
+bool draws_random(const clang::CXXOperatorCallExpr* call) {
+  constexpr std::array<std::string_view, 4> kGenerators = {
+      "mersenne_twister_engine", "linear_congruential_engine", "subtract_with_carry_engine",
+      "random_device"};
+  return std::all_of(call->arg_begin(), call->arg_end(), [&](const clang::Expr* argument) {
+    const auto* record = argument->getType()->getAsCXXRecordDecl();
+    if (record == nullptr || !record->isInStdNamespace()) return false;
+    const std::string name = record->getNameAsString();
+    return is_one_of(name, kGenerators) || std::string_view(name).ends_with("_distribution");
+  });
 }
 
 }  // namespace
@@ -318,6 +333,7 @@ void Lowering::call(const clang::Expr* call) {
       const int code = find_function(call);
       arguments.erase(arguments.begin());
       if (code >= 0) return call_known(call, code, op->getArg(0), arguments);
+      if (draws_random(op)) return;
       return call_unknown(call, arguments, "calls through a function object");
     }
     if (system) return call_system_operator(op);
@@ -376,6 +392,8 @@ void Lowering::call(const clang::Expr* call) {
           if (!is_handle(argument->getType()) && !argument->getType()->isPointerType()) continue;
           assign(path(receiver).field("[*]"), argument->getType(), argument);
         }
+        hold(path(receiver), receiver->getType().getNonReferenceType(), arguments,
+             name != "assign" && name != "insert");
         write(receiver);
       }
     }
@@ -389,9 +407,10 @@ void Lowering::call(const clang::Expr* call) {
                may_be_overridden(function) ? nullptr : function);
 }
 
-/// A library's object made from pointers, handles or closures leads to what they lead to.
+/// A library's object made from pointers, handles or closures leads to what they lead to. A
+/// container copies what pointers outside a list lead to.
 void Lowering::hold(const Path& made, clang::QualType type,
-                    const std::vector<const clang::Expr*>& arguments) {
+                    const std::vector<const clang::Expr*>& arguments, bool listed) {
   if (made.empty() || kind_of(type) != Kind::other) return;
   for (const clang::Expr* argument : arguments) {
     const clang::Expr* e = bare(argument);
@@ -400,11 +419,18 @@ void Lowering::hold(const Path& made, clang::QualType type,
       e = bare(list->getSubExpr());
     }
     if (const auto* list = llvm::dyn_cast<clang::InitListExpr>(e)) {
-      hold(made, type, {list->inits().begin(), list->inits().end()});
+      hold(made, type, {list->inits().begin(), list->inits().end()}, true);
       continue;
     }
-    const bool copies = is_container(type) && !is_handle(e->getType());
-    if ((!is_reference_like(e->getType()) || copies) && !llvm::isa<clang::LambdaExpr>(e)) continue;
+    if (const auto* inner = llvm::dyn_cast<clang::CXXConstructExpr>(e)) {
+      if (!is_reference_like(inner->getType())) {
+        hold(made, type, {inner->arg_begin(), inner->arg_end()}, listed);
+        continue;
+      }
+    }
+    const bool copies = is_container(type) && !listed && !is_handle(e->getType());
+    const bool leads = is_reference_like(e->getType()) || holds_references(e->getType());
+    if ((!leads || copies) && !llvm::isa<clang::LambdaExpr>(e)) continue;
     const Path held = path(e);
     if (held.empty()) continue;
     Event& alias = emit(Op::alias, argument->getExprLoc());

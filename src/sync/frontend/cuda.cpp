@@ -146,7 +146,7 @@ Path Lowering::stream(const clang::CallExpr* call, int argument, Traits& traits)
   if (written != nullptr && llvm::isa<clang::CXXDefaultArgExpr>(written)) written = nullptr;
   if (written == nullptr || is_zero(bare(written), unit_.context)) {
     traits.legacy = !unit_.per_thread_stream;
-    return default_stream();
+    return unit_.several_devices ? unseen_queue() : default_stream();
   }
   const clang::ValueDecl* named = named_by(written);
   traits.blocking = named != nullptr && unit_.blocking_streams.contains(named);
@@ -222,11 +222,12 @@ void Lowering::copy_cuda(const clang::CallExpr* call, const std::string& what) {
     return;
   }
   Event& event = emit(Op::submit, call->getExprLoc());
-  event.target = default_stream();
+  event.target = unit_.several_devices ? unseen_queue() : default_stream();
   event.accesses = std::move(accesses);
   event.traits.legacy = !unit_.per_thread_stream;
   if (direction.ends_with("DeviceToDevice")) return;
-  emit(Op::wait, call->getExprLoc()).target = to_host ? default_stream() : unseen_queue();
+  const bool known = to_host && !unit_.several_devices;
+  emit(Op::wait, call->getExprLoc()).target = known ? default_stream() : unseen_queue();
 }
 
 bool Lowering::call_cuda(const clang::CallExpr* call, const std::string& name) {
@@ -256,7 +257,12 @@ bool Lowering::call_cuda(const clang::CallExpr* call, const std::string& name) {
       break;
     }
     case Role::wait_device:
-      add_wait(call, {});
+      if (unit_.several_devices) {
+        add_wait(call, unseen_queue(), Settled::unknown,
+                 "it waits for the current device alone, and the file uses several");
+      } else {
+        add_wait(call, {});
+      }
       break;
     case Role::wait_event:
       add_wait(call, path(argument(0)));

@@ -179,10 +179,7 @@ void Lowering::lower(const clang::CFGElement& element) {
       target.root = Root::self;
       const auto* method = llvm::dyn_cast<clang::CXXMethodDecl>(declaration_);
       target.name = method != nullptr ? method->getParent()->getNameAsString() : "self";
-      std::string name = init->getAnyMember()->getNameAsString();
-      while (name.size() > 1 && name.back() == '_') name.pop_back();
-      while (name.size() > 1 && name.front() == '_') name.erase(0, 1);
-      target = target.field(name);
+      target = target.field(without_underscores(init->getAnyMember()->getNameAsString()));
       target.handle = is_handle(init->getAnyMember()->getType());
       assign(target, init->getAnyMember()->getType(), init->getInit());
     }

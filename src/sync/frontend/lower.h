@@ -63,7 +63,7 @@ class Lowering {
   // Calls (calls.cpp).
   void call(const clang::Expr* call);
   void hold(const Path& made, clang::QualType type,
-            const std::vector<const clang::Expr*>& arguments);
+            const std::vector<const clang::Expr*>& arguments, bool listed = false);
   void construct(const clang::CXXConstructExpr* made);
   void describe_call(Event& event, const clang::Expr* call, const clang::Expr* receiver,
                      const std::vector<const clang::Expr*>& arguments);

@@ -9,7 +9,6 @@
 #include "clang/AST/DeclObjC.h"
 #include "clang/AST/ExprCXX.h"
 #include "clang/AST/ExprObjC.h"
-#include "clang/Index/USRGeneration.h"
 #include "sync/frontend/types.h"
 
 namespace cajal::sync::frontend {
@@ -69,8 +68,8 @@ constexpr std::array<std::string_view, 13> kElement = {"at",
                                                        "nextObject",
                                                        "objectForKeyedSubscript",
                                                        "object"};
-/// Calls whose value is memory that nothing else names.
-constexpr std::array<std::string_view, 14> kFresh = {"newBufferWithLength",
+/// Calls whose value is memory that nothing else names, or text that nobody writes.
+constexpr std::array<std::string_view, 19> kFresh = {"newBufferWithLength",
                                                      "newBufferWithBytes",
                                                      "newBuffer",
                                                      "malloc",
@@ -83,13 +82,12 @@ constexpr std::array<std::string_view, 14> kFresh = {"newBufferWithLength",
                                                      "make_unique",
                                                      "make_shared",
                                                      "newTextureWithDescriptor",
-                                                     "newTexture"};
-
-std::string without_underscores(std::string name) {
-  while (name.size() > 1 && name.front() == '_') name.erase(0, 1);
-  while (name.size() > 1 && name.back() == '_') name.pop_back();
-  return name;
-}
+                                                     "newTexture",
+                                                     "cudaGetErrorString",
+                                                     "cudaGetErrorName",
+                                                     "hipGetErrorString",
+                                                     "hipGetErrorName",
+                                                     "strerror"};
 
 std::string class_of(const clang::Decl* declaration) {
   const auto* context = declaration->getDeclContext();
@@ -109,10 +107,29 @@ std::string class_of(const clang::Decl* declaration) {
   return "self";
 }
 
-Path self_path(const clang::Decl* declaration) {
+/// The method around a lambda or block; null for other code.
+const clang::Decl* method_around(const clang::Decl* code) {
+  const auto* own = llvm::dyn_cast<clang::CXXMethodDecl>(code);
+  const bool closure =
+      llvm::isa<clang::BlockDecl>(code) || (own != nullptr && own->getParent()->isLambda());
+  if (!closure) return nullptr;
+  for (const auto* at = code->getDeclContext(); at != nullptr; at = at->getParent()) {
+    const auto* method = llvm::dyn_cast<clang::CXXMethodDecl>(at);
+    if (method != nullptr && !method->getParent()->isLambda()) return method;
+    if (const auto* objc = llvm::dyn_cast<clang::ObjCMethodDecl>(at)) return objc;
+  }
+  return nullptr;
+}
+
+/// Of a lambda or block, that of the method around it.
+Path self_path(const Unit& unit, const clang::Decl* declaration) {
   Path path;
   path.root = Root::self;
   path.name = class_of(declaration);
+  const clang::Decl* method = method_around(declaration);
+  if (method == nullptr) return path;
+  const auto owner = unit.functions.find(method->getCanonicalDecl());
+  if (owner != unit.functions.end()) path.owner = owner->second;
   return path;
 }
 
@@ -127,94 +144,6 @@ const clang::Expr* receiver_of(const clang::Expr* expression) {
 }
 
 }  // namespace
-
-std::string symbol_of(const clang::Decl* declaration) {
-  const auto* function = llvm::dyn_cast<clang::FunctionDecl>(declaration);
-  if (function != nullptr && !function->isExternallyVisible()) return {};
-  llvm::SmallString<128> symbol;
-  // True for what has no such name.
-  if (clang::index::generateUSRForDecl(declaration, symbol)) return {};
-  return std::string(symbol);
-}
-
-const clang::ObjCMethodDecl* method_of(const clang::ObjCMessageExpr* message) {
-  const auto* interface = message->getReceiverInterface();
-  if (interface != nullptr && interface->getImplementation() != nullptr) {
-    const auto* method = interface->getImplementation()->getMethod(message->getSelector(),
-                                                                   message->isInstanceMessage());
-    if (method != nullptr) return method;
-  }
-  return message->getMethodDecl();
-}
-
-std::string field_of_accessor(const clang::ObjCMethodDecl* method) {
-  const clang::ObjCPropertyDecl* property = method->findPropertyDecl();
-  if (property == nullptr)
-    return without_underscores(method->getSelector().getNameForSlot(0).str());
-  const clang::ObjCIvarDecl* variable = property->getPropertyIvarDecl();
-  return without_underscores(variable != nullptr ? variable->getNameAsString()
-                                                 : property->getNameAsString());
-}
-
-const clang::Expr* pointer_inside(const clang::Expr* expression) {
-  expression = bare(expression);
-  if (expression == nullptr) return nullptr;
-  if (is_reference_like(expression->getType())) return expression;
-  const auto* binary = llvm::dyn_cast<clang::BinaryOperator>(expression);
-  if (binary == nullptr || !binary->isAdditiveOp()) return nullptr;
-  const clang::Expr* left = pointer_inside(binary->getLHS());
-  return left != nullptr ? left : pointer_inside(binary->getRHS());
-}
-
-std::string name_of_call(const clang::Expr* call) {
-  if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call)) {
-    return message->getSelector().getNameForSlot(0).str();
-  }
-  if (const auto* plain = llvm::dyn_cast<clang::CallExpr>(call)) {
-    const auto* callee = llvm::dyn_cast_or_null<clang::NamedDecl>(plain->getCalleeDecl());
-    return callee != nullptr ? callee->getNameAsString() : std::string();
-  }
-  return {};
-}
-
-const clang::Expr* bare(const clang::Expr* expression) {
-  for (const clang::Expr* before = nullptr; expression != nullptr && expression != before;) {
-    before = expression;
-    expression = expression->IgnoreParenCasts();
-    if (const auto* pseudo = llvm::dyn_cast<clang::PseudoObjectExpr>(expression)) {
-      if (pseudo->getResultExpr() != nullptr) expression = pseudo->getResultExpr();
-    } else if (const auto* opaque = llvm::dyn_cast<clang::OpaqueValueExpr>(expression)) {
-      if (opaque->getSourceExpr() != nullptr) expression = opaque->getSourceExpr();
-    } else if (const auto* temporary =
-                   llvm::dyn_cast<clang::MaterializeTemporaryExpr>(expression)) {
-      expression = temporary->getSubExpr();
-    } else if (const auto* bound = llvm::dyn_cast<clang::CXXBindTemporaryExpr>(expression)) {
-      expression = bound->getSubExpr();
-    } else if (const auto* full = llvm::dyn_cast<clang::FullExpr>(expression)) {
-      expression = full->getSubExpr();
-    } else if (const auto* init = llvm::dyn_cast<clang::CXXDefaultInitExpr>(expression)) {
-      expression = init->getExpr();
-    }
-  }
-  return expression;
-}
-
-const clang::ValueDecl* named_by(const clang::Expr* expression) {
-  expression = bare(expression);
-  if (expression == nullptr) return nullptr;
-  if (const auto* name = llvm::dyn_cast<clang::DeclRefExpr>(expression)) return name->getDecl();
-  if (const auto* member = llvm::dyn_cast<clang::MemberExpr>(expression)) {
-    return member->getMemberDecl();
-  }
-  if (const auto* ivar = llvm::dyn_cast<clang::ObjCIvarRefExpr>(expression)) return ivar->getDecl();
-  if (const auto* unary = llvm::dyn_cast<clang::UnaryOperator>(expression)) {
-    return named_by(unary->getSubExpr());
-  }
-  if (const auto* subscript = llvm::dyn_cast<clang::ArraySubscriptExpr>(expression)) {
-    return named_by(subscript->getBase());
-  }
-  return nullptr;
-}
 
 Path PathFinder::of(const clang::ValueDecl* declaration, bool) {
   Path path;
@@ -236,6 +165,9 @@ Path PathFinder::of(const clang::ValueDecl* declaration, bool) {
     return path;
   }
   if (const auto* variable = llvm::dyn_cast<clang::VarDecl>(declaration)) {
+    if (variable->isInitCapture() && variable->getInit() != nullptr) {
+      return of(variable->getInit());
+    }
     if (param == nullptr && (!variable->isLocalVarDecl() || variable->isStaticLocal())) {
       path.root = Root::global;
       path.name = variable->getQualifiedNameAsString();
@@ -325,7 +257,7 @@ Path PathFinder::closure(const clang::Expr* code) {
   };
   const auto hold_variable = [&](const clang::ValueDecl* variable) {
     hold(variable->getNameAsString(),
-         variable->getName() == "self" ? self_path(declaration_) : of(variable));
+         variable->getName() == "self" ? self_path(unit_, declaration_) : of(variable));
   };
   if (const auto* block = llvm::dyn_cast<clang::BlockExpr>(code)) {
     for (const auto& capture : block->getBlockDecl()->captures()) {
@@ -333,7 +265,7 @@ Path PathFinder::closure(const clang::Expr* code) {
     }
   } else if (const auto* lambda = llvm::dyn_cast<clang::LambdaExpr>(code)) {
     for (const auto& capture : lambda->captures()) {
-      if (capture.capturesThis()) hold("this", self_path(declaration_));
+      if (capture.capturesThis()) hold("this", self_path(unit_, declaration_));
       if (capture.capturesVariable()) hold_variable(capture.getCapturedVar());
     }
   }
@@ -420,6 +352,32 @@ Path PathFinder::call(const clang::CallExpr* call) {
   return value_of(call, !is_one_of(name, kFresh));
 }
 
+/// Members and elements that lead to memory lead there from the whole as well.
+void PathFinder::fill(const Path& whole, const clang::InitListExpr& list) {
+  const clang::RecordDecl* record = list.getType()->getAsRecordDecl();
+  std::vector<const clang::FieldDecl*> fields;
+  const auto* with_bases = llvm::dyn_cast_or_null<clang::CXXRecordDecl>(record);
+  const bool plain = record != nullptr && !record->isUnion() && !is_container(list.getType()) &&
+                     (with_bases == nullptr || with_bases->getNumBases() == 0);
+  if (plain) fields.assign(record->field_begin(), record->field_end());
+  for (unsigned i = 0; i < list.getNumInits(); ++i) {
+    const clang::Expr* item = list.getInit(i);
+    if (item == nullptr || llvm::isa<clang::ImplicitValueInitExpr>(item)) continue;
+    Path part = record == nullptr ? whole.field("[*]") : whole;
+    if (i < fields.size()) part = part.field(without_underscores(fields[i]->getNameAsString()));
+    part.handle = is_handle(item->getType());
+    if (const auto* inner = llvm::dyn_cast<clang::InitListExpr>(bare(item))) {
+      fill(part, *inner);
+    } else if (is_reference_like(item->getType()) || item->getType()->isRecordType()) {
+      Event alias;
+      alias.op = Op::alias;
+      alias.target = part;
+      alias.source = of(item);
+      if (!alias.source.empty()) pending_.push_back(std::move(alias));
+    }
+  }
+}
+
 Path PathFinder::of_composed(const clang::Expr* e) {
   if (const auto* unary = llvm::dyn_cast<clang::UnaryOperator>(e)) return of(unary->getSubExpr());
   if (const auto* binary = llvm::dyn_cast<clang::BinaryOperator>(e)) {
@@ -438,9 +396,22 @@ Path PathFinder::of_composed(const clang::Expr* e) {
     return value_of(e, false);
   }
   if (const auto* list = llvm::dyn_cast<clang::InitListExpr>(e)) {
-    return list->getNumInits() == 1 ? of(list->getInit(0)) : Path();
+    if (!list->getType()->isRecordType() && !list->getType()->isArrayType()) {
+      return list->getNumInits() == 1 ? of(list->getInit(0)) : Path();
+    }
+    const Path value = value_of(e, false);
+    fill(value, *list);
+    return value;
   }
-  if (llvm::isa<clang::CXXNewExpr>(e)) return value_of(e, false);
+  if (const auto* list = llvm::dyn_cast<clang::CXXStdInitializerListExpr>(e)) {
+    return of(list->getSubExpr());
+  }
+  if (const auto* made = llvm::dyn_cast<clang::CXXNewExpr>(e)) {
+    const Path value = value_of(e, false);
+    const auto* list = llvm::dyn_cast_or_null<clang::InitListExpr>(made->getInitializer());
+    if (list != nullptr) fill(value, *list);
+    return value;
+  }
   if (llvm::isa<clang::BlockExpr>(e) || llvm::isa<clang::LambdaExpr>(e)) return closure(e);
   std::vector<const clang::Expr*> elements;
   if (const auto* list = llvm::dyn_cast<clang::ObjCArrayLiteral>(e)) {
@@ -458,10 +429,10 @@ Path PathFinder::of(const clang::Expr* expression) {
   if (e == nullptr) return {};
   if (const auto known = named_values.find(e); known != named_values.end()) return known->second;
   if (const auto* name = llvm::dyn_cast<clang::DeclRefExpr>(e)) {
-    if (name->getDecl()->getName() == "self") return self_path(declaration_);
+    if (name->getDecl()->getName() == "self") return self_path(unit_, declaration_);
     return of(name->getDecl());
   }
-  if (llvm::isa<clang::CXXThisExpr>(e)) return self_path(declaration_);
+  if (llvm::isa<clang::CXXThisExpr>(e)) return self_path(unit_, declaration_);
   const auto as_field = [&](const clang::Expr* base, const clang::ValueDecl* field) {
     Path path = of(base);
     if (path.empty()) path = value_of(e, true);

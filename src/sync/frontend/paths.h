@@ -1,9 +1,8 @@
 // Names the memory behind an expression.
 #pragma once
 
-#include "clang/AST/DeclObjC.h"
 #include "clang/AST/Expr.h"
-#include "clang/AST/ExprObjC.h"
+#include "sync/frontend/expressions.h"
 #include "sync/frontend/unit.h"
 
 namespace cajal::sync::frontend {
@@ -21,6 +20,9 @@ class PathFinder {
 
   /// The temporary that holds the value of a call.
   Path value_of(const clang::Expr* call, bool foreign) const;
+
+  /// What a list puts into the members and elements of `whole`, as alias events.
+  void fill(const Path& whole, const clang::InitListExpr& list);
 
   /// Alias events that resolving has given rise to.
   std::vector<Event> take_pending() { return std::move(pending_); }
@@ -42,27 +44,5 @@ class PathFinder {
   const clang::Decl* declaration_;
   std::vector<Event> pending_;
 };
-
-/// The expression below parentheses, casts, temporaries and property syntax.
-const clang::Expr* bare(const clang::Expr* expression);
-
-/// The variable or field that an expression names, if it names one.
-const clang::ValueDecl* named_by(const clang::Expr* expression);
-
-/// A name that is the same in all files of a program; empty where only one file can use it.
-std::string symbol_of(const clang::Decl* declaration);
-
-/// The method that a message runs: of the receiver's class when that is in view.
-const clang::ObjCMethodDecl* method_of(const clang::ObjCMessageExpr* message);
-
-/// The field behind a getter or setter that the compiler writes: the variable that a @synthesize
-/// names, or the property's own name.
-std::string field_of_accessor(const clang::ObjCMethodDecl* method);
-
-/// The expression of pointer type that an integer was made from, if any.
-const clang::Expr* pointer_inside(const clang::Expr* expression);
-
-/// The first part of a selector, or the method's or function's name.
-std::string name_of_call(const clang::Expr* call);
 
 }  // namespace cajal::sync::frontend

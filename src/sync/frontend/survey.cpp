@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
 
 #include "clang/AST/DeclCXX.h"
 #include "clang/AST/DeclObjC.h"
@@ -14,6 +15,17 @@
 
 namespace cajal::sync::frontend {
 namespace {
+
+class InLoop {
+ public:
+  explicit InLoop(int& depth) : depth_(depth) { ++depth_; }
+  ~InLoop() { --depth_; }
+  InLoop(const InLoop&) = delete;
+  InLoop& operator=(const InLoop&) = delete;
+
+ private:
+  int& depth_;
+};
 
 class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
  public:
@@ -141,6 +153,22 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
     --inside_block_;
     return go_on;
   }
+  bool TraverseForStmt(clang::ForStmt* loop) {
+    const InLoop inside(loops_);
+    return RecursiveASTVisitor::TraverseForStmt(loop);
+  }
+  bool TraverseWhileStmt(clang::WhileStmt* loop) {
+    const InLoop inside(loops_);
+    return RecursiveASTVisitor::TraverseWhileStmt(loop);
+  }
+  bool TraverseDoStmt(clang::DoStmt* loop) {
+    const InLoop inside(loops_);
+    return RecursiveASTVisitor::TraverseDoStmt(loop);
+  }
+  bool TraverseCXXForRangeStmt(clang::CXXForRangeStmt* loop) {
+    const InLoop inside(loops_);
+    return RecursiveASTVisitor::TraverseCXXForRangeStmt(loop);
+  }
   bool VisitObjCSelectorExpr(clang::ObjCSelectorExpr* selector) {
     selectors.insert(selector->getSelector().getAsString());
     return true;
@@ -159,6 +187,7 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
       const clang::QualType type = function->getParamDecl(i)->getType();
       if (type->isLValueReferenceType()) expose(named_by(call->getArg(i)));
     }
+    if (name == "cudaSetDevice" || name == "hipSetDevice") note_device(call);
     if (call->getNumArgs() == 0) return true;
     const clang::ValueDecl* first = named_by(call->getArg(0));
     if (name.ends_with("MallocManaged") && first != nullptr) unit_.managed.insert(first);
@@ -213,6 +242,15 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
   void expose(const clang::ValueDecl* declaration) {
     if (declaration != nullptr) unit_.exposed.insert(declaration);
   }
+  /// One call with one number, outside loops, chooses a device for good.
+  void note_device(const clang::CallExpr* call) {
+    clang::Expr::EvalResult value;
+    const bool known = call->getNumArgs() == 1 && !call->getArg(0)->isValueDependent() &&
+                       call->getArg(0)->EvaluateAsInt(value, unit_.context);
+    devices_.insert(known ? std::to_string(value.Val.getInt().getExtValue())
+                          : "?" + std::to_string(unit_.line(call->getExprLoc())));
+    unit_.several_devices = unit_.several_devices || devices_.size() > 1 || (!known && loops_ > 0);
+  }
   void note_semaphore(const clang::ValueDecl* variable, const clang::Expr* value) {
     const auto* call = llvm::dyn_cast_or_null<clang::CallExpr>(bare(value));
     if (call == nullptr || name_of_call(call) != "dispatch_semaphore_create") return;
@@ -225,6 +263,8 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
 
   Unit& unit_;
   int inside_block_ = 0;
+  int loops_ = 0;
+  std::set<std::string> devices_;
   std::set<const clang::DeclRefExpr*> callees_;
 };
 

@@ -1,5 +1,6 @@
 #include "sync/frontend/types.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -170,6 +171,15 @@ bool is_reference_like(clang::QualType type) {
   const std::string name = record_name(canonical);
   return name == "span" || name == "basic_string_view" || name.find("iterator") != name.npos ||
          kind_of(type) != Kind::other;
+}
+
+bool holds_references(clang::QualType type) {
+  const clang::RecordDecl* record = type.getCanonicalType()->getAsRecordDecl();
+  if (record == nullptr || is_container(type)) return record != nullptr;
+  const auto fields = record->fields();
+  return std::any_of(fields.begin(), fields.end(), [](const clang::FieldDecl* field) {
+    return is_reference_like(field->getType()) || holds_references(field->getType());
+  });
 }
 
 bool has_named_elements(clang::QualType element) {

@@ -38,6 +38,9 @@ bool is_reference_like(clang::QualType type);
 /// Standard containers whose elements are their own memory.
 bool is_container(clang::QualType type);
 
+/// A record with fields that lead to other memory; every container.
+bool holds_references(clang::QualType type);
+
 /// For containers and arrays, whether the elements are handles, pointers or records with names of
 /// their own, not plain numbers.
 bool has_named_elements(clang::QualType element);

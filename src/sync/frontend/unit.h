@@ -29,6 +29,7 @@ struct Unit {
   bool resident = false;                       ///< A residency set gives the device its memory.
   std::map<int, std::vector<Path>> signals{};  ///< Semaphores that a function signals.
   bool per_thread_stream = false;
+  bool several_devices = false;  ///< The current device changes on the way.
   std::string main_path{};
 
   const clang::SourceManager& sources() const { return context.getSourceManager(); }
