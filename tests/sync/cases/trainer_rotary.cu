@@ -417,6 +417,8 @@ struct Activations {
   float* up;
   float* gated;
   float* down;
+  float* keys;
+  float* values;
 };
 
 static size_t layer_size(const Config& c) {
@@ -690,8 +692,8 @@ class Model {
       a.up = device_floats(hidden);
       a.gated = device_floats(hidden);
       a.down = device_floats(wide);
-      keys_[i] = device_floats(static_cast<size_t>(512) * c.width);
-      values_[i] = device_floats(static_cast<size_t>(512) * c.width);
+      a.keys = device_floats(static_cast<size_t>(512) * c.width);
+      a.values = device_floats(static_cast<size_t>(512) * c.width);
     }
     residual_ = device_floats(wide);
     final_ = device_floats(wide);
@@ -744,9 +746,8 @@ class Model {
       matmul(a.normed1, w.key, a.k, rows, c.width, c.width, stream_);
       matmul(a.normed1, w.value, a.v, rows, c.width, c.width, stream_);
       rotate(a.q, a.k, rows, c.width, c.heads, position, stream_);
-      append_cache(a.k, a.v, keys_[layer], values_[layer], rows, c.width, position, stream_);
-      attend(a.q, keys_[layer], values_[layer], a.scores, a.mixed, rows, c.width, c.heads, position,
-             stream_);
+      append_cache(a.k, a.v, a.keys, a.values, rows, c.width, position, stream_);
+      attend(a.q, a.keys, a.values, a.scores, a.mixed, rows, c.width, c.heads, position, stream_);
       matmul(a.mixed, w.out, a.projected, rows, c.width, c.width, stream_);
       add(a.projected, residual_, rows * c.width, stream_);
       rms_norm(residual_, w.gain2, a.normed2, a.scale2, rows, c.width, stream_);
@@ -818,8 +819,7 @@ class Model {
   cudaEvent_t began_;
   cudaEvent_t ended_;
   Activations acts_[kMostLayers];
-  float* keys_[kMostLayers];
-  float* values_[kMostLayers];
+
   float* params_;
   float* grads_;
   float* moments_;
