@@ -234,7 +234,8 @@ bool PathTable::escapes(int id) {
   const auto& nodes = ancestors(node_of_path_[id]);
   return escapes_[id] = std::any_of(nodes.begin(), nodes.end(), [&](int node) {
            const auto& members = nodes_[node].members;
-           return std::any_of(members.begin(), members.end(),
+           return nodes_[node].handed_out ||
+                  std::any_of(members.begin(), members.end(),
                               [&](int member) { return leaves_sight(paths_[member]); });
          });
 }

@@ -58,6 +58,7 @@ class Decider {
       }
     }
     learn();
+    find_twins();
   }
 
   Decisions run() {
@@ -89,6 +90,7 @@ class Decider {
 
   void learn();
   void choose();
+  void find_twins();
   std::set<int> blamed(FlatGraph& graph);
   bool fails(std::size_t graph, const std::set<int>& removed, const std::map<int, unsigned>& moved);
   bool fails_anywhere(int wait, const std::set<int>& removed);
@@ -116,6 +118,7 @@ class Decider {
   std::vector<FlowResult> after_;  // Without what is removed.
   std::set<int> placed_;
   std::vector<std::vector<std::size_t>> graphs_of_;  // For each wait.
+  std::vector<std::vector<int>> twins_of_;           // For each wait, those of the same text.
   std::set<int> unclear_;
   std::set<int> cut_;
   bool earlier_work_ = false;  // Some function returns with work in flight, or waits for such work.
@@ -195,11 +198,29 @@ void Decider::choose() {
     }
   }
   constexpr std::size_t kMostSecondTries = 48;
-  if (put_back.size() > kMostSecondTries) return;
-  for (const int wait : put_back) {
+  for (const int wait : put_back.size() > kMostSecondTries ? std::set<int>() : put_back) {
     std::set<int> with = removed_;
     with.insert(wait);
     if (!fails_anywhere(wait, with)) removed_ = std::move(with);
+  }
+  // A template's instantiations share their text: what one of them needs stays in all.
+  std::erase_if(removed_, [&](int wait) {
+    const std::vector<int>& twins = twins_of_[static_cast<std::size_t>(wait)];
+    return std::any_of(twins.begin(), twins.end(),
+                       [&](int twin) { return !removed_.contains(twin); });
+  });
+}
+
+/// Waits at the same place in the source.
+void Decider::find_twins() {
+  std::map<std::tuple<int, unsigned, unsigned>, std::vector<int>> places;
+  for (std::size_t i = 0; i < program_.waits.size(); ++i) {
+    const WaitSite& site = program_.waits[i];
+    places[{site.file, site.line, site.column}].push_back(static_cast<int>(i));
+  }
+  twins_of_.resize(program_.waits.size());
+  for (const auto& [place, waits] : places) {
+    for (const int wait : waits) twins_of_[static_cast<std::size_t>(wait)] = waits;
   }
 }
 
@@ -293,12 +314,16 @@ Decision Decider::explain_kept(int wait) {
                 {}};
     }
   }
+  if (growth.reason.empty() && twins_of_[static_cast<std::size_t>(wait)].size() > 1) {
+    return {Verdict::required, 0, "another instantiation of the same code needs it", {}};
+  }
   return growth.reason.empty() ? Decision{Verdict::unknown, 0, "the analysis did not settle it", {}}
                                : growth;
 }
 
 /// The last marked place after the wait to which it can move with every other decision in force.
 unsigned Decider::find_later_place(int wait) {
+  if (twins_of_[static_cast<std::size_t>(wait)].size() > 1) return 0;
   std::set<unsigned> lines;
   for (const std::size_t at : graphs_of_[wait]) {
     for (const FlatEvent& event : graphs_[at].events) {

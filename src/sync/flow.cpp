@@ -20,15 +20,11 @@ void cover(Work& work, int object) {
 
 /// Code out of sight, the caller first of all, may have left work on every queue and command buffer
 /// that it can see as well.
-std::vector<Work> Flow::work_from_outside() {
-  std::vector<Work> out;
+std::vector<int> Flow::paths_from_outside() {
+  std::vector<int> out;
   std::set<int> seen;
   const auto add = [&](int path) {
-    if (path < 0 || !seen.insert(path).second || !graph_.paths.escapes(path)) return;
-    Work work;
-    work.wild = true;
-    if (is_definite(graph_.paths.path(path))) cover(work, first_object(path));
-    out.push_back(work);
+    if (path >= 0 && seen.insert(path).second && graph_.paths.escapes(path)) out.push_back(path);
   };
   bool device_wide = false;
   for (const FlatEvent& event : graph_.events) {
@@ -37,17 +33,19 @@ std::vector<Work> Flow::work_from_outside() {
     if (event.op == Op::make || event.op == Op::record || event.op == Op::order) add(event.source);
     if (event.op == Op::submit) add(event.target);
   }
-  if (device_wide) {
-    Work work;
-    work.wild = true;
-    out.push_back(work);
-  }
+  if (device_wide) out.push_back(-1);
   return out;
 }
 
 void Flow::add_outside_work(State& state) const {
   int site = kEarlierWork;
-  for (const Work& work : outside_) state.add_work({site--, kNotRemoved}, work);
+  for (const int path : outside_) {
+    Work work;
+    work.wild = true;
+    const int on = object(state, path);
+    if (on != kNoObject && on != kNull) cover(work, on);
+    state.add_work({site--, kNotRemoved}, work);
+  }
 }
 
 State Flow::at_entry() const {

@@ -14,7 +14,7 @@ namespace cajal::sync {
 class Flow {
  public:
   Flow(FlatGraph& graph, const FlowQuery& query)
-      : graph_(graph), query_(query), outside_(work_from_outside()) {}
+      : graph_(graph), query_(query), outside_(paths_from_outside()) {}
 
   FlowResult run() {
     std::vector<State> in(graph_.blocks.size());
@@ -30,7 +30,7 @@ class Flow {
   }
 
  private:
-  std::vector<Work> work_from_outside();
+  std::vector<int> paths_from_outside();
   void add_outside_work(State& state) const;
   State at_entry() const;
   void settle(std::vector<State>& in);
@@ -68,7 +68,7 @@ class Flow {
 
   FlatGraph& graph_;
   const FlowQuery& query_;
-  std::vector<Work> outside_;
+  std::vector<int> outside_;  // Queues and the like that code out of sight can see; -1 for all.
   FlowResult result_;
   bool reporting_ = false;
   std::set<std::tuple<int, int, int>> reported_;

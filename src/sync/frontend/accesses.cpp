@@ -297,12 +297,16 @@ void Lowering::touch_references(const std::vector<const clang::Expr*>& arguments
   for (std::size_t i = skipped; i < arguments.size(); ++i) {
     const clang::Expr* argument = arguments[i];
     const clang::QualType type = argument->getType();
-    if (!argument->isGLValue() || is_reference_like(type) || type->isFunctionType()) continue;
-    if (is_stream(type) || is_container(type)) continue;
+    if (!argument->isGLValue() || type->isFunctionType()) continue;
     const std::size_t parameter = i - skipped;
     const bool written =
         callee != nullptr && parameter < callee->getNumParams() &&
         is_mutable_reference(callee->getParamDecl(static_cast<unsigned>(parameter))->getType());
+    // std::swap(one, other): the variable holds another stream from here on.
+    if (written && is_token(kind_of(type))) {
+      emit(Op::copy, argument->getExprLoc()).target = path(argument);
+    }
+    if (is_reference_like(type) || is_stream(type) || is_container(type)) continue;
     access(argument, written, true);
   }
 }

@@ -81,6 +81,16 @@ const clang::FunctionDecl* function_of(const clang::Expr* call) {
   return plain != nullptr ? plain->getDirectCallee() : nullptr;
 }
 
+/// stderr and the like: what is behind it no device uses.
+bool is_file(clang::QualType type) {
+  const clang::QualType pointee = type->getPointeeType();
+  const clang::RecordDecl* record =
+      pointee.isNull() ? nullptr : pointee.getCanonicalType()->getAsRecordDecl();
+  if (record == nullptr) return false;
+  const std::string name = record->getNameAsString();
+  return name == "_IO_FILE" || name == "__sFILE" || name == "FILE";
+}
+
 bool may_be_overridden(const clang::FunctionDecl* function) {
   const auto* method = llvm::dyn_cast_or_null<clang::CXXMethodDecl>(function);
   return method != nullptr && method->isVirtual() && !method->hasAttr<clang::FinalAttr>() &&
@@ -116,8 +126,9 @@ int Lowering::callable(const clang::Expr* argument) const {
     code = lambda->getCallOperator();
   } else if (const auto* name = llvm::dyn_cast<clang::DeclRefExpr>(e)) {
     const auto* variable = llvm::dyn_cast<clang::VarDecl>(name->getDecl());
-    if (variable != nullptr && variable->getInit() != nullptr &&
-        !unit_.assigned.contains(variable)) {
+    // A parameter's default is not what every caller passes.
+    const bool fixed = variable != nullptr && !llvm::isa<clang::ParmVarDecl>(variable);
+    if (fixed && variable->getInit() != nullptr && !unit_.assigned.contains(variable)) {
       return callable(variable->getInit());
     }
     code = llvm::dyn_cast<clang::FunctionDecl>(name->getDecl());
@@ -214,6 +225,7 @@ void Lowering::call_system(const clang::Expr* call,
                          is_container(plain->getType()) ||
                          (is_reference_like(plain->getType()) && !is_handle(plain->getType()));
     if (!pointer) continue;
+    if (is_file(plain->getType())) continue;
     const Path handed = path(argument);
     if (handed.empty()) continue;
     if (first.empty()) first = handed;

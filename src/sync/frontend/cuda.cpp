@@ -242,6 +242,11 @@ bool Lowering::call_cuda(const clang::CallExpr* call, const std::string& name) {
       submit_pointers(call, unseen_queue(), 1);
       return true;
     }
+    if (what.starts_with("Memcpy") || what.starts_with("Memset")) {
+      call_unknown(call, {call->arg_begin(), call->arg_end()},
+                   fmt::format("{} copies in a way that is not followed", name));
+      return true;
+    }
     return !what.empty() && unit_.in_system(function_called->getLocation());
   }
   const Entry& entry = found->second;

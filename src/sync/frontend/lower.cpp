@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "clang/AST/DeclCXX.h"
+#include "clang/AST/DeclObjC.h"
 #include "clang/AST/ExprCXX.h"
 #include "clang/AST/ExprObjC.h"
 #include "clang/AST/StmtCXX.h"
@@ -33,6 +34,22 @@ void gather(const clang::Stmt* statement, std::vector<const clang::CompoundStmt*
     out.push_back(compound);
   }
   for (const clang::Stmt* child : statement->children()) gather(child, out);
+}
+
+/// Reading a variable that holds a queue or pointer touches no memory behind it.
+bool touches_memory(const Event& event) {
+  return event.op == Op::host &&
+         std::any_of(event.accesses.begin(), event.accesses.end(), [](const Access& access) {
+           const Path& path = access.path;
+           return (path.fields.empty() ? path.name : path.fields.back()).find('&') ==
+                  std::string::npos;
+         });
+}
+
+bool ends_object(const clang::Decl* declaration) {
+  const auto* method = llvm::dyn_cast<clang::ObjCMethodDecl>(declaration);
+  return llvm::isa<clang::CXXDestructorDecl>(declaration) ||
+         (method != nullptr && method->getSelector().getAsString() == "dealloc");
 }
 
 /// What of a statement runs first and in line with what stands before it.
@@ -321,7 +338,7 @@ void Lowering::settle() {
       if (event.op == Op::wait && event.wait >= 0) waits.push_back(event.wait);
       const bool submits = event.op == Op::commit || event.op == Op::submit ||
                            event.op == Op::encode || event.op == Op::make;
-      works = works || submits || event.op == Op::host || event.op == Op::call;
+      works = works || submits || touches_memory(event) || event.op == Op::call;
       if (submits || event.op == Op::host) busy.push_back(event.line);
     }
   }
@@ -333,6 +350,11 @@ void Lowering::settle() {
       site.why = capture_;
     }
     if (site.settled != Settled::no) continue;
+    if (ends_object(declaration_)) {
+      site.settled = Settled::contract;
+      site.why = "an object that ends waits for its work";
+      continue;
+    }
     if (waits.size() == 1 && !works && sounds_like_waiting(function().name)) {
       site.settled = Settled::contract;
       site.why = fmt::format("waiting is what `{}` is for", function().name);

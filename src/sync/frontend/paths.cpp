@@ -51,10 +51,11 @@ constexpr std::array<std::string_view, 28> kTransparent = {"contents",
                                                            "allObjects",
                                                            "objectEnumerator",
                                                            "reverseObjectEnumerator"};
-constexpr std::array<std::string_view, 17> kForwarding = {
+constexpr std::array<std::string_view, 19> kForwarding = {
     "move",       "forward", "addressof",        "as_const",          "ref",       "begin",
     "end",        "data",    "cbegin",           "TransferPtr",       "RetainPtr", "next",
-    "to_address", "launder", "CFBridgingRetain", "CFBridgingRelease", "CFRetain"};
+    "to_address", "launder", "CFBridgingRetain", "CFBridgingRelease", "CFRetain",  "get",
+    "get_if"};
 constexpr std::array<std::string_view, 13> kElement = {"at",
                                                        "front",
                                                        "back",

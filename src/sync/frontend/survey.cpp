@@ -117,7 +117,8 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
       note_value(variable, variable->getInit());
       if (variable->getType()->isReferenceType()) expose(named_by(variable->getInit()));
     }
-    if (variable->hasAttr<clang::HIPManagedAttr>()) {
+    // CUDA's __managed__ is __device__ to this parser; the host cannot touch what is that alone.
+    if (variable->hasAttr<clang::HIPManagedAttr>() || variable->hasAttr<clang::CUDADeviceAttr>()) {
       unit_.managed.insert(variable);
       expose(variable);
     }
