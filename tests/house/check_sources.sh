@@ -96,6 +96,7 @@ check_headers() {
 check_length() {
   local file lines
   for file in "${code[@]}" $(sources py sh); do
+    case $file in tests/sync/cases/*) continue ;; esac  # Some are to be as long as real programs.
     lines=$(wc -l <"$file")
     [ "$lines" -le 500 ] || echo "$file:500: $((lines)) lines; files stay within 500"
   done
