@@ -355,7 +355,7 @@ class Agent {
   }
 
   ~Agent() {
-    hipStreamSynchronize(stream_);  // expect: redundant
+    hipStreamSynchronize(stream_);  // expect: contract
     hipStreamDestroy(stream_);
   }
 
@@ -411,7 +411,7 @@ class Agent {
     blend_all(online_.second, target_.second, share);
     blend_all(online_.worth, target_.worth, share);
     blend_all(online_.edge, target_.edge, share);
-    hipStreamSynchronize(stream_);  // expect: required exit
+    hipStreamSynchronize(stream_);  // expect: redundant
   }
 
   /// What the networks think of one situation, for the log.
