@@ -162,6 +162,9 @@ void Lowering::submit_pointers(const clang::CallExpr* call, const Path& queue, u
     if (!type->isPointerType() && !type->isRecordType() && !is_container(type)) continue;
     const Kind kind = kind_of(type);
     if (kind == Kind::stream || kind == Kind::event) continue;
+    // A library's result or factor in a variable of the host: it is there when the call returns.
+    const auto* address = llvm::dyn_cast<clang::UnaryOperator>(bare(argument));
+    if (address != nullptr && address->getOpcode() == clang::UO_AddrOf && first > 0) continue;
     const Path touched = path(argument);
     if (touched.empty()) continue;
     const bool only_read = type->isPointerType() && type->getPointeeType().isConstQualified();
@@ -240,6 +243,14 @@ bool Lowering::call_cuda(const clang::CallExpr* call, const std::string& name) {
   if (found == table().end()) {
     if (is_device_library(name)) {
       submit_pointers(call, unseen_queue(), 1);
+      return true;
+    }
+    if (what == "StreamQuery" || what == "EventQuery") {
+      // A loop around it waits.
+      const Path asked = call->getNumArgs() > 0 ? path(call->getArg(0)) : Path();
+      Event& event = emit(Op::unknown, call->getExprLoc());
+      if (!asked.empty()) event.accesses.push_back({asked, true, false});
+      event.text = fmt::format("asks by {} whether the work is done", name);
       return true;
     }
     if (what.starts_with("Memcpy") || what.starts_with("Memset")) {

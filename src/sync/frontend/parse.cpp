@@ -121,7 +121,8 @@ std::vector<std::string> arguments_for(Language language, const std::string& pat
       // Clang's own wrappers expect a whole toolkit behind them.
       add({"-x", "cuda", "-std=c++20", "--cuda-host-only", "-nocudainc", "-nocudalib",
            "--cuda-path=/cajal-sync", "-nobuiltininc", "-isystem", CAJAL_SYNC_RESOURCES "/include",
-           "-Wno-unknown-cuda-version", "-include", "/cajal-sync/include/cuda_runtime.h"});
+           "-Wno-unknown-cuda-version", "-Xclang", "-fcuda-allow-variadic-functions", "-include",
+           "/cajal-sync/include/cuda_runtime.h"});
       break;
     case Language::hip:
       add({"-x", "hip", "-std=c++20", "--cuda-host-only", "-nogpuinc", "-nogpulib", "-nobuiltininc",
@@ -135,9 +136,11 @@ std::vector<std::string> arguments_for(Language language, const std::string& pat
   if (language == Language::cuda || language == Language::hip || language == Language::cxx) {
     out.erase(out.end() - 2, out.end());
   }
-  out.insert(out.end(), flags.begin(), flags.end());
+  // A whole toolkit does not parse without Clang's own wrappers; the stubs come before it.
   const bool device = language == Language::cuda || language == Language::hip;
-  add({device ? "-isystem" : "-idirafter", kStubs});
+  if (device) add({"-I", kStubs});
+  out.insert(out.end(), flags.begin(), flags.end());
+  if (!device) add({"-idirafter", kStubs});
   out.push_back(path);
   return out;
 }

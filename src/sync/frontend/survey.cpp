@@ -117,8 +117,10 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
       note_value(variable, variable->getInit());
       if (variable->getType()->isReferenceType()) expose(named_by(variable->getInit()));
     }
-    // CUDA's __managed__ is __device__ to this parser; the host cannot touch what is that alone.
-    if (variable->hasAttr<clang::HIPManagedAttr>() || variable->hasAttr<clang::CUDADeviceAttr>()) {
+    // To this parser CUDA's __managed__ is but a note.
+    const auto* note = variable->getAttr<clang::AnnotateAttr>();
+    if (variable->hasAttr<clang::HIPManagedAttr>() ||
+        (note != nullptr && note->getAnnotation() == "managed")) {
       unit_.managed.insert(variable);
       expose(variable);
     }
