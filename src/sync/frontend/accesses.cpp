@@ -247,7 +247,12 @@ bool Lowering::end_object(const Path& object, clang::QualType type, clang::Sourc
 }
 
 void Lowering::remove(const clang::CXXDeleteExpr* gone) {
-  access(gone->getArgument(), true, false);
+  const Path freed = path(gone->getArgument());
+  if (!freed.empty()) {
+    Event& event = emit(Op::host, gone->getExprLoc());
+    event.accesses.push_back({freed, true, false});
+    event.text = fmt::format("frees `{}`", to_string(freed));
+  }
   const clang::QualType type = gone->getDestroyedType();
   const clang::CXXRecordDecl* record = type.isNull() ? nullptr : type->getAsCXXRecordDecl();
   if (record == nullptr || !record->hasDefinition()) return;
@@ -342,6 +347,12 @@ void Lowering::call_system_operator(const clang::CXXOperatorCallExpr* op) {
   const auto* method = llvm::dyn_cast_or_null<clang::CXXMethodDecl>(function);
   if (method != nullptr) touch_receiver(arguments.front(), method);
   touch_references(arguments, function, method != nullptr ? 1 : 0);
+  for (const clang::Expr* argument : arguments) {
+    const clang::QualType type = argument->getType();
+    if (!type->isPointerType() || !type->getPointeeType()->isAnyCharacterType()) continue;
+    const Path text = path(argument);  // std::cout << text
+    if (!text.empty()) emit(Op::host, argument->getExprLoc()).accesses = {{text, false, false}};
+  }
 }
 
 }  // namespace cajal::sync::frontend
