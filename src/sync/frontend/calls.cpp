@@ -14,14 +14,6 @@
 namespace cajal::sync::frontend {
 namespace {
 
-template <std::size_t N>
-bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
-  for (const std::string_view one : names) {
-    if (name == one) return true;
-  }
-  return false;
-}
-
 constexpr std::array<std::string_view, 13> kClocks = {"now",
                                                       "CFAbsoluteTimeGetCurrent",
                                                       "CACurrentMediaTime",
@@ -50,16 +42,6 @@ constexpr std::array<std::string_view, 12> kRunLater = {"dispatch_async",
                                                         "enumerateObjectsUsingBlock"};
 constexpr std::array<std::string_view, 3> kRunHere = {"dispatch_sync", "dispatch_barrier_sync",
                                                       "dispatch_once"};
-
-const clang::Expr* receiver_of(const clang::Expr* call) {
-  if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call)) {
-    return message->getInstanceReceiver();
-  }
-  if (const auto* member = llvm::dyn_cast<clang::CXXMemberCallExpr>(call)) {
-    return member->getImplicitObjectArgument();
-  }
-  return nullptr;
-}
 
 std::vector<const clang::Expr*> arguments_of(const clang::Expr* call) {
   if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call)) {

@@ -7,6 +7,16 @@
 
 namespace cajal::sync::frontend {
 
+const clang::Expr* receiver_of(const clang::Expr* call) {
+  if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call)) {
+    return message->getInstanceReceiver();
+  }
+  if (const auto* member = llvm::dyn_cast<clang::CXXMemberCallExpr>(call)) {
+    return member->getImplicitObjectArgument();
+  }
+  return nullptr;
+}
+
 std::string without_underscores(std::string name) {
   while (name.size() > 1 && name.front() == '_') name.erase(0, 1);
   while (name.size() > 1 && name.back() == '_') name.pop_back();

@@ -1,13 +1,24 @@
 // What an expression is below its syntax, and what its names are.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <string>
+#include <string_view>
 
 #include "clang/AST/DeclObjC.h"
 #include "clang/AST/Expr.h"
 #include "clang/AST/ExprObjC.h"
 
 namespace cajal::sync::frontend {
+
+template <std::size_t N>
+bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// The object that a message or a method call is made on; null for other calls.
+const clang::Expr* receiver_of(const clang::Expr* call);
 
 /// "_loss" and "loss_" are the field that others call "loss".
 std::string without_underscores(std::string name);

@@ -12,14 +12,6 @@
 namespace cajal::sync::frontend {
 namespace {
 
-template <std::size_t N>
-bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
-  for (const std::string_view one : names) {
-    if (name == one) return true;
-  }
-  return false;
-}
-
 constexpr std::array<std::string_view, 3> kMakeCommand = {
     "commandBuffer", "commandBufferWithUnretainedReferences", "commandBufferWithDescriptor"};
 constexpr std::array<std::string_view, 8> kOutcome = {
@@ -219,12 +211,7 @@ void Lowering::commit(const clang::Expr* call, const Path& target) {
   where.objc = llvm::isa<clang::ObjCMessageExpr>(call);
   where.begin = offset(call->getBeginLoc());
   where.writable = unit_.in_main(call->getBeginLoc()) && !call->getBeginLoc().isMacroID();
-  const clang::Expr* receiver = nullptr;
-  if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call)) {
-    receiver = message->getInstanceReceiver();
-  } else if (const auto* member = llvm::dyn_cast<clang::CXXMemberCallExpr>(call)) {
-    receiver = member->getImplicitObjectArgument();
-  }
+  const clang::Expr* receiver = receiver_of(call);
   const clang::Expr* plain = bare(receiver);
   where.writable = where.writable && plain != nullptr &&
                    (llvm::isa<clang::DeclRefExpr>(plain) || llvm::isa<clang::MemberExpr>(plain) ||
@@ -285,12 +272,7 @@ void Lowering::note_reporting(const clang::Expr* call, int handler) {
     const auto& blocks = unit_.result.program.functions[handler].blocks;
     if (std::none_of(blocks.begin(), blocks.end(), looks)) return;
   }
-  const clang::Expr* receiver = nullptr;
-  if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(call)) {
-    receiver = message->getInstanceReceiver();
-  } else if (const auto* member = llvm::dyn_cast<clang::CXXMemberCallExpr>(call)) {
-    receiver = member->getImplicitObjectArgument();
-  }
+  const clang::Expr* receiver = receiver_of(call);
   if (receiver != nullptr) reported_.insert(text(bare(receiver)->getSourceRange()));
 }
 

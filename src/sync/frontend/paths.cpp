@@ -14,14 +14,6 @@
 namespace cajal::sync::frontend {
 namespace {
 
-template <std::size_t N>
-bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
-  for (const std::string_view one : names) {
-    if (name == one) return true;
-  }
-  return false;
-}
-
 /// Calls whose value is the object they are made on, or memory of it.
 constexpr std::array<std::string_view, 28> kTransparent = {"contents",
                                                            "data",
@@ -132,16 +124,6 @@ Path self_path(const Unit& unit, const clang::Decl* declaration) {
   const auto owner = unit.functions.find(method->getCanonicalDecl());
   if (owner != unit.functions.end()) path.owner = owner->second;
   return path;
-}
-
-const clang::Expr* receiver_of(const clang::Expr* expression) {
-  if (const auto* message = llvm::dyn_cast<clang::ObjCMessageExpr>(expression)) {
-    return message->getInstanceReceiver();
-  }
-  if (const auto* member = llvm::dyn_cast<clang::CXXMemberCallExpr>(expression)) {
-    return member->getImplicitObjectArgument();
-  }
-  return nullptr;
 }
 
 }  // namespace
