@@ -1,4 +1,4 @@
-// What linear refuses when it is recorded.
+// What linear refuses when it is recorded, and operations that share a product.
 #include "ops/linear/linear.h"
 
 #include <gmock/gmock.h>
@@ -6,6 +6,7 @@
 #include "cajal/error.h"
 #include "device_fixture.h"
 #include "ops/harness.h"
+#include "ops/op_fixture.h"
 
 namespace cajal::testing {
 namespace {
@@ -131,6 +132,44 @@ TEST_F(LinearRefusals, BackwardNamesTheArgument) {
   gradients.dy = make({5, 4});
   EXPECT_THAT(refusal(ops::linear_backward_weight, gradients),
               names("linear_backward_weight", "dy has shape"));
+}
+
+class LinearRepeated : public OpTest {
+ protected:
+  /// Runs the same commands thrice, so that a device which records them into a graph replays it.
+  template <class Encode>
+  void run_repeatedly(Encode encode) {
+    const auto commands = queue->command_buffer("test");
+    encode(*commands);
+    for (int i = 0; i < 3; ++i) queue->wait(queue->commit(commands), WaitReason::evaluation);
+  }
+};
+
+// y = x W' and dx = dy W of one square weight are one product to a matrix library; what is kept
+// about the one must not be taken for the other's.
+TEST_F(LinearRepeated, OperationsOfOneProductDoNotDisturbEachOther) {
+  const Tensor x = floats({1, 2, 3, 4, 5, 6}, {3, 2});
+  const Tensor weight = floats({1, 2, 3, 4}, {2, 2});
+  const Tensor y = floats({0, 0, 0, 0, 0, 0}, {3, 2});
+  const Tensor dx = floats({0, 0, 0, 0, 0, 0}, {3, 2});
+  const std::vector<float> expected = {5, 11, 11, 25, 17, 39};
+  const auto forward = [&](CommandBuffer& commands) {
+    ops::linear(commands, {.x = x, .weight = weight, .y = y, .layout = ops::WeightLayout::out_in});
+  };
+  const auto backward = [&](CommandBuffer& commands) {
+    ops::linear_backward_input(
+        commands, {.dy = x, .weight = weight, .dx = dx, .layout = ops::WeightLayout::in_out});
+  };
+  run_repeatedly(backward);
+  run_repeatedly(forward);
+  EXPECT_EQ(read<float>(y), expected);
+  EXPECT_EQ(read<float>(dx), expected);
+  run_repeatedly([&](CommandBuffer& commands) {
+    forward(commands);
+    backward(commands);
+  });
+  EXPECT_EQ(read<float>(y), expected);
+  EXPECT_EQ(read<float>(dx), expected);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@
 namespace cajal::ops {
 namespace {
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 
 std::string hex(const std::vector<unsigned char>& bytes) {
   std::string text;

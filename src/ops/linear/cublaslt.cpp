@@ -186,9 +186,12 @@ struct Chosen {
   cublasLtMatmulAlgo_t algorithm{};
 };
 
-/// The operation, whatever the variant: all of them compute the same.
+/// The operation, whatever the variant: all of them compute the same. Another operation may share
+/// the first product, so the variants' names count.
 std::string operation_key(const std::vector<ProductVariant>& variants) {
-  return variants.front().product.key();
+  std::string key = variants.front().product.key();
+  for (const ProductVariant& variant : variants) key += fmt::format(", {}", variant.name);
+  return key;
 }
 
 bool launch(CudaContext& context, LtState& state, const Chosen& chosen) {
@@ -266,7 +269,8 @@ void run_best(CudaContext& context, const std::vector<ProductVariant>& variants)
   auto& state = context.cached<LtState>("cublaslt", [&] { return LtState(context.device()); });
   std::optional<Chosen> chosen = recall(state, variants);
   // What accumulates cannot be timed. The same product without has been, in every training step.
-  if (!chosen && !variants.front().product.beta_one) {
+  const bool can_be_timed = !variants.front().product.beta_one && !context.capturing();
+  if (!chosen && can_be_timed) {
     const Chosen best = measure_all(context, state, variants);
     if (best.variant != nullptr) remember(state, variants, best);
     chosen = recall(state, variants);  // Another process may have been quicker to find one.

@@ -104,13 +104,17 @@ double CudaContext::best_time(const std::function<void()>& launch) {
   return best / kCopies;
 }
 
+bool CudaContext::capturing() const {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check_cuda(cudaStreamIsCapturing(stream(), &status), "cudaStreamIsCapturing");
+  return status != cudaStreamCaptureStatusNone;
+}
+
 /// After a launch that could not be captured: the stream is to work again. Throws when it is the
 /// device that has failed.
 void CudaContext::recover() {
   static_cast<void>(cudaGetLastError());
-  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  check_cuda(cudaStreamIsCapturing(stream(), &status), "cudaStreamIsCapturing");
-  if (status == cudaStreamCaptureStatusNone) return;
+  if (!capturing()) return;
   cudaGraph_t captured = nullptr;
   static_cast<void>(cudaStreamEndCapture(stream(), &captured));
   const CudaGraph dropped(captured);

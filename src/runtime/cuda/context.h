@@ -80,8 +80,12 @@ class CudaContext final : public ExecutionContext {
   /// runs; nothing where it cannot be captured, as a step will be. Short work is timed as it will
   /// run, many times over inside a graph, so that the host's own time for a launch does not count.
   /// Blocks: for choosing an algorithm, once, before a command is captured. `launch` must have run
-  /// before, and throws where it fails. Throws Error when the device has failed.
+  /// before, and throws where it fails. Not while capturing(). Throws Error when the device has
+  /// failed.
   std::optional<double> measure(const std::function<void()>& launch);
+
+  /// Whether the current command is being recorded into a graph instead of run.
+  bool capturing() const;
 
   /// For the queue: what a slot of fault_slot() means.
   struct Fault {

@@ -47,9 +47,10 @@ void require_card(int index) {
         "check that nvidia-smi shows a card, or use --device cpu");
   }
   if (index >= count) {
-    throw InvalidArgument(
-        fmt::format("there is no cuda:{}: {} NVIDIA GPUs are here", index, count),
-        count == 0 ? "use --device cpu" : fmt::format("use --device cuda:0 to cuda:{}", count - 1));
+    throw InvalidArgument(fmt::format("there is no cuda:{}: NVIDIA GPUs here: {}", index, count),
+                          count == 0
+                              ? "use --device cpu"
+                              : fmt::format("use --device cuda:N with N from 0 to {}", count - 1));
   }
 }
 

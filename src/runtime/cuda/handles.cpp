@@ -8,6 +8,7 @@ namespace cajal {
 
 void check_cuda(cudaError_t status, std::string_view call) {
   if (status == cudaSuccess) return;
+  static_cast<void>(cudaGetLastError());  // Told here: the next launch's check must not find it.
   throw Error(
       fmt::format("{}: {} ({})", call, cudaGetErrorString(status), cudaGetErrorName(status)));
 }
