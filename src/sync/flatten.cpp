@@ -284,11 +284,16 @@ int Flattener::place_event(const Event& event, const Frame& frame, int block) {
 /// "self.data came from self.buffer" holds for every object that has both fields, whoever said so.
 void Flattener::apply_facts() {
   for (const AliasFact& fact : facts_) {
+    if (fact.first.empty()) {
+      const int first = graph_.paths.intern(fact.global);
+      graph_.paths.unite(first, graph_.paths.intern(fact.other));
+      continue;
+    }
     const int count = graph_.paths.size();
     for (int id = 0; id < count; ++id) {
       const Path path = graph_.paths.path(id);
       for (std::size_t i = 0; i < path.fields.size(); ++i) {
-        if (fact.first.empty() || path.fields[i] != fact.first) continue;
+        if (path.fields[i] != fact.first) continue;
         Path one = path;
         one.fields.resize(i + 1);
         Path other = one;
@@ -384,7 +389,8 @@ std::vector<AliasFact> find_alias_facts(const Program& program) {
     PathTable table;
     for (const Block& block : function.blocks) {
       for (const Event& event : block.events) {
-        if (event.op != Op::alias || event.target.empty() || event.source.empty()) continue;
+        const bool same = event.op == Op::alias || event.op == Op::copy;
+        if (!same || event.target.empty() || event.source.empty()) continue;
         const int first = table.intern(event.target);
         table.unite(first, table.intern(event.source));
       }
@@ -394,13 +400,15 @@ std::vector<AliasFact> find_alias_facts(const Program& program) {
         if (a == b || !table.same(a, b)) continue;
         const Path& one = table.path(a);
         const Path& other = table.path(b);
+        const bool globals = one.root == Root::global && other.root == Root::global;
+        if (globals && a < b && one.fields.empty()) facts.push_back({"", "", one, other});
         if (one.fields.empty()) continue;
         if (other.root == Root::global && one.root != Root::global) {
-          facts.push_back({one.fields.back(), "", other});
+          facts.push_back({one.fields.back(), "", other, {}});
         } else if (!other.fields.empty() && one.root == other.root && one.name == other.name &&
                    one.fields.back() != other.fields.back() && a < b) {
-          facts.push_back({one.fields.back(), other.fields.back(), {}});
-          facts.push_back({other.fields.back(), one.fields.back(), {}});
+          facts.push_back({one.fields.back(), other.fields.back(), {}, {}});
+          facts.push_back({other.fields.back(), one.fields.back(), {}, {}});
         }
       }
     }

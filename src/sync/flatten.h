@@ -54,11 +54,13 @@ struct FlatGraph {
 /// touch.
 std::vector<bool> find_silent(const Program& program);
 
-/// Two fields (or a field and a global) that some function makes the same memory.
+/// Two fields, a field and a global, or two globals that some function makes the same memory or
+/// the same object.
 struct AliasFact {
-  std::string first;
-  std::string second;
+  std::string first;   ///< Empty for two globals.
+  std::string second;  ///< Empty beside a global.
   Path global;
+  Path other;
 };
 std::vector<AliasFact> find_alias_facts(const Program& program);
 

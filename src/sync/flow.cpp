@@ -11,9 +11,11 @@ namespace {
 
 constexpr int kNotRemoved = -1;
 
-void cover(Work& work, int object) {
+void cover(const State& state, Work& work, int object) {
   work.tokens.insert(object);
   work.maybe.insert(object);
+  const auto joined = state.joined.find(object);
+  if (joined != state.joined.end()) work.maybe.unite(joined->second);
 }
 
 }  // namespace
@@ -30,7 +32,9 @@ std::vector<int> Flow::paths_from_outside() {
   for (const FlatEvent& event : graph_.events) {
     if (event.op == Op::wait && event.target >= 0) add(event.target);
     if (event.op == Op::wait && event.target < 0) device_wide = true;
-    if (event.op == Op::make || event.op == Op::record || event.op == Op::order) add(event.source);
+    const bool has_source = event.op == Op::make || event.op == Op::record ||
+                            event.op == Op::order || event.op == Op::copy;
+    if (has_source) add(event.source);
     if (event.op == Op::submit) add(event.target);
   }
   if (device_wide) out.push_back(-1);
@@ -43,7 +47,7 @@ void Flow::add_outside_work(State& state) const {
     Work work;
     work.wild = true;
     const int on = object(state, path);
-    if (on != kNoObject && on != kNull) cover(work, on);
+    if (on != kNoObject && on != kNull) cover(state, work, on);
     state.add_work({site--, kNotRemoved}, work);
   }
 }
@@ -66,7 +70,7 @@ void Flow::settle(std::vector<State>& in) {
     const State out = through(block, in[block]);
     for (const int next : graph_.blocks[block].next) {
       State joined = in[next];
-      joined.join(out);
+      joined.join(out, next, joined_objects_);
       if (joined == in[next]) continue;
       in[next] = std::move(joined);
       ready.insert(place[next]);
@@ -117,20 +121,21 @@ void Flow::apply(int event, State& state) {
 
 int Flow::object(const State& state, int path) const {
   if (path < 0 || !is_definite(graph_.paths.path(path))) return kNoObject;
-  const auto at = state.bindings.find(path);
-  return at == state.bindings.end() ? first_object(path) : at->second;
+  return state.bound(path);
 }
 
 /// Waiting for the object may end the work: it is known to on some path, or names alone cannot
 /// tell.
-bool Flow::may_be_on(const Work& work, int object) {
+bool Flow::may_be_on(const State& state, const Work& work, int object) {
   if (object == kNull) return false;
-  if (object == kNoObject || work.maybe.empty()) return true;
-  if (work.maybe.contains(object)) return true;
-  if (object >= 0) return false;
-  for (const int token : work.maybe) {
-    if (token < kNoObject && token != kNull && graph_.paths.overlap(-token - 2, -object - 2))
-      return true;
+  if (object == kNoObject || work.maybe.empty() || work.maybe.contains(kNoObject)) return true;
+  const auto is_first = [](int token) { return token < kNoObject && token != kNull; };
+  for (const int name : state.names_of(object)) {
+    if (name == kNoObject || work.maybe.contains(name)) return true;
+    if (!is_first(name)) continue;
+    for (const int token : work.maybe) {
+      if (is_first(token) && graph_.paths.overlap(-token - 2, -name - 2)) return true;
+    }
   }
   return false;
 }
@@ -160,6 +165,16 @@ void Flow::make(int event, State& state) {
     if (bound == old) bound = kNoObject;
     if (bound == fresh) bound = old;
   }
+  for (auto& [name, members] : state.joined) {
+    if (members.contains(old)) members.insert(kNoObject);
+    members.erase(old);
+    if (members.contains(fresh)) members.insert(old);
+    members.erase(fresh);
+  }
+  for (auto& [name, open] : state.pending) {
+    if (open.queue == old) open.queue = kNoObject;
+    if (open.queue == fresh) open.queue = old;
+  }
   const auto before = state.pending.find(fresh);
   if (before != state.pending.end()) state.pending[old] = before->second;
   Pending pending;
@@ -172,8 +187,9 @@ void Flow::make(int event, State& state) {
 void Flow::encode(int event, State& state) {
   const int target = object(state, graph_.events[event].target);
   if (target != kNoObject) {
-    state.pending[target].encodes.insert(event);
-    return;
+    const IntSet names = state.names_of(target);
+    for (const int name : names) state.pending[name].encodes.insert(event);
+    if (!names.contains(kNoObject)) return;
   }
   for (auto& [object, pending] : state.pending) pending.encodes.insert(event);
   state.pending[kNoObject].encodes.insert(event);
@@ -182,22 +198,26 @@ void Flow::encode(int event, State& state) {
 void Flow::commit(int event, State& state) {
   const int target = object(state, graph_.events[event].target);
   Work work;
-  work.wild = target < 0;
-  if (target == kNoObject) {
+  const IntSet names = state.names_of(target);
+  work.wild = *names.begin() < 0;
+  if (names.contains(kNoObject)) {
     for (auto& [object, pending] : state.pending) work.encodes.unite(pending.encodes);
     work.maybe_waited = true;
     return launch(event, state, work, kNoObject);
   }
+  for (const int name : names) {
+    const auto open = state.pending.find(name);
+    if (open != state.pending.end()) work.encodes.unite(open->second.encodes);
+  }
   Pending& pending = state.pending[target];
   pending.committed = true;
-  work.encodes = pending.encodes;
   work.unretained = pending.unretained;
-  cover(work, target);
+  cover(state, work, target);
   const int queue = pending.queue;
   pending.encodes.clear();
   for (auto& [key, earlier] : state.work) {
-    if (may_be_on(earlier, queue)) earlier.maybe.insert(target);
-    if (queue != kNoObject && earlier.tokens.contains(queue)) cover(earlier, target);
+    if (may_be_on(state, earlier, queue)) earlier.maybe.insert(target);
+    if (queue != kNoObject && earlier.tokens.contains(queue)) cover(state, earlier, target);
   }
   launch(event, state, work, queue);
 }
@@ -211,13 +231,13 @@ void Flow::submit(int event, State& state) {
   const int queue = object(state, flat.target);
   for (auto& [key, earlier] : state.work) {
     const bool before = (work.legacy && earlier.blocking) || (work.blocking && earlier.legacy);
-    if (before && queue != kNoObject) cover(earlier, queue);
+    if (before && queue != kNoObject) cover(state, earlier, queue);
   }
   launch(event, state, work, queue);
 }
 
 void Flow::launch(int event, State& state, Work work, int queue) {
-  if (queue != kNoObject) cover(work, queue);
+  if (queue != kNoObject) cover(state, work, queue);
   check_later_work(event, work, queue, state);
   state.add_work({event, kNotRemoved}, work);
   state.ended.erase(event);
@@ -228,11 +248,12 @@ void Flow::record(const FlatEvent& event, State& state) {
   const int queue = object(state, event.source);
   if (marker == kNoObject) return;
   state.pending[marker].committed = true;
+  const IntSet names = state.names_of(marker);
   for (auto& [key, work] : state.work) {
-    work.tokens.erase(marker);
+    for (const int name : names) work.tokens.erase(name);
     work.maybe.erase(marker);
-    if (may_be_on(work, queue)) work.maybe.insert(marker);
-    if (queue != kNoObject && work.tokens.contains(queue)) cover(work, marker);
+    if (may_be_on(state, work, queue)) work.maybe.insert(marker);
+    if (queue != kNoObject && work.tokens.contains(queue)) cover(state, work, marker);
   }
 }
 
@@ -241,8 +262,8 @@ void Flow::order(const FlatEvent& event, State& state) {
   const int queue = object(state, event.target);
   if (marker == kNoObject || queue == kNoObject) return;
   for (auto& [key, work] : state.work) {
-    if (may_be_on(work, marker)) work.maybe.insert(queue);
-    if (work.tokens.contains(marker)) cover(work, queue);
+    if (may_be_on(state, work, marker)) work.maybe.insert(queue);
+    if (work.tokens.contains(marker)) cover(state, work, queue);
   }
 }
 
@@ -263,7 +284,7 @@ void Flow::wait(const FlatEvent& flat, State& state, int wait_index, bool here) 
     const auto key = at->first;
     Work& work = at->second;
     const bool surely = whole_device || (target != kNoObject && work.tokens.contains(target));
-    const bool perhaps = surely || may_be_on(work, target);
+    const bool perhaps = surely || may_be_on(state, work, target);
     if (perhaps) {
       ended_any = ended_any || surely;
       if (reporting_) result_.ended[wait_index].insert(key.first);

@@ -4,6 +4,18 @@
 #include "sync/flow_walk.h"
 
 namespace cajal::sync {
+namespace {
+
+/// Asking `object` may tell of the work.
+bool concerns(const State& state, const Work& work, int object) {
+  if (object == kNoObject) return false;
+  if (work.tokens.contains(object)) return true;
+  const IntSet names = state.names_of(object);
+  return std::any_of(names.begin(), names.end(),
+                     [&](int name) { return name != object && work.maybe.contains(name); });
+}
+
+}  // namespace
 
 /// What the wait that is gone kept apart on the device: work on another queue, and completion
 /// handlers of the earlier work.
@@ -35,7 +47,7 @@ void Flow::outcome(int event, const State& state) {
   const int target = object(state, graph_.events[event].target);
   for (const auto& [key, work] : state.work) {
     if (key.second < 0) continue;
-    if (target != kNoObject && !work.tokens.contains(target)) continue;
+    if (target != kNoObject && !concerns(state, work, target)) continue;
     report({Cause::outcome, key.first, event, graph_.events[event].target, -1, key.second, false});
   }
 }
@@ -87,8 +99,7 @@ void Flow::unknown(int event, State& state) {
     }
     // A command buffer or queue that is handed over may be waited for there.
     for (const FlatAccess& handed : flat.accesses) {
-      const int token = object(state, handed.path);
-      reaches = reaches || (token != kNoObject && work.tokens.contains(token));
+      reaches = reaches || concerns(state, work, object(state, handed.path));
     }
     if (key.second >= 0 && reaches) {
       report({Cause::unclear, key.first, event, -1, -1, key.second, false});

@@ -29,28 +29,121 @@ void State::add_work(std::pair<int, int> key, const Work& fresh) {
   if (!inserted) join_work(at->second, fresh);
 }
 
-void State::join(const State& other) {
-  if (!other.reached) return;
-  if (!reached) {
-    *this = other;
-    return;
+int State::bound(int path) const {
+  const auto at = bindings.find(path);
+  return at == bindings.end() ? first_object(path) : at->second;
+}
+
+IntSet State::names_of(int object) const {
+  IntSet names;
+  names.insert(object);
+  const auto mine = joined.find(object);
+  if (mine != joined.end()) names.unite(mine->second);
+  for (const auto& [other, members] : joined) {
+    if (members.contains(object) || members.contains(kNoObject)) names.insert(other);
   }
-  const auto bound = [](const State& state, int path) {
-    const auto at = state.bindings.find(path);
-    return at == state.bindings.end() ? first_object(path) : at->second;
+  return names;
+}
+
+void State::drop_joined(int object) {
+  for (auto& [key, one] : work) {
+    one.tokens.erase(object);
+    one.maybe.erase(object);
+  }
+  for (auto& [path, bound] : bindings) {
+    if (bound == object) bound = kNoObject;
+  }
+  for (auto& [name, open] : pending) {
+    if (open.queue == object) open.queue = kNoObject;
+  }
+  for (auto& [name, members] : joined) {
+    if (!members.contains(object)) continue;
+    members.erase(object);
+    members.insert(kNoObject);
+  }
+  joined.erase(object);
+  const auto open = pending.find(object);
+  if (open == pending.end()) return;
+  const IntSet encodes = open->second.encodes;
+  pending.erase(open);
+  // Whatever still names it is taken for anything.
+  if (!encodes.empty()) pending[kNoObject].encodes.unite(encodes);
+}
+
+/// Gives what the path names a second name, `object`.
+void State::name_joined(int path, int object) {
+  const int known = bound(path);
+  for (auto& [key, one] : work) {
+    if (one.tokens.contains(known)) one.tokens.insert(object);
+    if (one.maybe.contains(known)) one.maybe.insert(object);
+  }
+  IntSet members;
+  members.insert(known);
+  const auto of_known = joined.find(known);
+  if (of_known != joined.end()) members.unite(of_known->second);
+  joined[object] = members;
+  const auto open = pending.find(known);
+  if (open != pending.end()) pending[object] = open->second;
+  bindings[path] = object;
+}
+
+/// Paths that name one known object here and another there.
+std::vector<int> State::differing_paths(const State& other) const {
+  const auto known = [](int object) { return object != kNoObject && object != kNull; };
+  std::vector<int> paths;
+  const auto look = [&](int path) {
+    const int mine = bound(path);
+    const int theirs = other.bound(path);
+    if (mine != theirs && known(mine) && known(theirs)) paths.push_back(path);
   };
+  for (const auto& [path, object] : bindings) look(path);
+  for (const auto& [path, object] : other.bindings) {
+    if (!bindings.contains(path)) look(path);
+  }
+  return paths;
+}
+
+void State::join_bindings(const State& other) {
   // Where one path has set a variable to nothing, work in flight tells that the other was taken.
   for (auto& [path, object] : bindings) {
-    if (object == kNull) object = bound(other, path);
+    if (object == kNull) object = other.bound(path);
   }
   for (const auto& [path, object] : other.bindings) {
     if (object == kNull) continue;
     if (!bindings.contains(path) && object != first_object(path)) bindings[path] = kNoObject;
   }
   for (auto& [path, object] : bindings) {
-    const int theirs = bound(other, path);
+    const int theirs = other.bound(path);
     if (theirs != kNull && object != theirs) object = kNoObject;
   }
+}
+
+void State::join(const State& other, int block, JoinedObjects& names) {
+  if (!other.reached) return;
+  if (!reached) {
+    *this = other;
+    return;
+  }
+  const std::vector<int> differing = differing_paths(other);
+  if (!differing.empty()) {
+    State theirs = other;
+    // What the names stood for the last time that control came here is another object now.
+    for (const int path : differing) {
+      const int object = names.of(block, path);
+      if (theirs.bound(path) != object) theirs.drop_joined(object);
+    }
+    for (const int path : differing_paths(theirs)) {
+      const int object = names.of(block, path);
+      if (bound(path) != object) {
+        drop_joined(object);
+        name_joined(path, object);
+      }
+      if (theirs.bound(path) != object) theirs.name_joined(path, object);
+    }
+    return join(theirs, block, names);
+  }
+  join_bindings(other);
+  for (const auto& [object, theirs] : other.joined) joined[object].unite(theirs);
   for (const auto& [object, theirs] : other.pending) {
     const auto [at, inserted] = pending.try_emplace(object, theirs);
     if (!inserted) join_pending(at->second, theirs);

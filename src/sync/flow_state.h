@@ -49,6 +49,20 @@ inline int first_object(int path) { return -(path + 2); }
 inline int made_object(int event) { return 2 * event; }
 inline int earlier_object(int object) { return object + 1; }
 
+/// The object that a path names behind a join, whichever way control came.
+inline constexpr int kJoined = 1'000'000'000;
+
+/// One joined object for each path and block.
+class JoinedObjects {
+ public:
+  int of(int block, int path) {
+    return kJoined + ids_.try_emplace({block, path}, static_cast<int>(ids_.size())).first->second;
+  }
+
+ private:
+  std::map<std::pair<int, int>, int> ids_;
+};
+
 struct Pending {
   int queue = kNoObject;
   IntSet encodes;
@@ -78,11 +92,23 @@ struct State {
   std::map<int, Pending> pending;
   std::map<std::pair<int, int>, Work> work;  ///< (site, removed wait that let it through or -1).
   IntSet ended;                              ///< Sites that some path has waited for.
+  std::map<int, IntSet> joined;  ///< What a joined object may be; kNoObject for anything.
   bool operator==(const State&) const = default;
 
-  /// Adds what another path brings.
-  void join(const State& other);
+  /// Adds what another path brings to the same block.
+  void join(const State& other, int block, JoinedObjects& names);
   void add_work(std::pair<int, int> key, const Work& work);
+
+  int bound(int path) const;
+  /// The object itself and every other name that it may go by.
+  IntSet names_of(int object) const;
+  /// Takes the object out of everything, for there will be another in its place.
+  void drop_joined(int object);
+
+ private:
+  std::vector<int> differing_paths(const State& other) const;
+  void join_bindings(const State& other);
+  void name_joined(int path, int object);
 };
 
 }  // namespace cajal::sync

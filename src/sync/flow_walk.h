@@ -39,7 +39,7 @@ class Flow {
   void at_exit(const State& state);
 
   int object(const State& state, int path) const;
-  bool may_be_on(const Work& work, int object);
+  bool may_be_on(const State& state, const Work& work, int object);
   void make(int event, State& state);
   void bind(State& state, int path, int object) const;
   void encode(int event, State& state);
@@ -68,6 +68,7 @@ class Flow {
 
   FlatGraph& graph_;
   const FlowQuery& query_;
+  JoinedObjects joined_objects_;
   std::vector<int> outside_;  // Queues and the like that code out of sight can see; -1 for all.
   FlowResult result_;
   bool reporting_ = false;

@@ -39,6 +39,7 @@ class Generator {
   void wait();
   void host();
   void call();
+  void choice();
   Event& add(Op op) {
     Block& block = current_->blocks[at_];
     block.events.emplace_back();
@@ -51,7 +52,11 @@ class Generator {
     return static_cast<int>(current_->blocks.size()) - 1;
   }
   Path buffer();
-  Path queue() { return named(Root::global, "q" + std::to_string(choose(2))); }
+  Path queue() {
+    // "chosen" is one of the others, or a queue of its own, as the program runs.
+    if (chance(15)) return named(Root::global, "chosen");
+    return named(Root::global, "q" + std::to_string(choose(2)));
+  }
   Path command() { return named(Root::local, "cb" + std::to_string(choose(3))); }
   Path marker() { return named(Root::global, "e" + std::to_string(choose(2))); }
 
@@ -152,6 +157,22 @@ void Generator::wait() {
   }
 }
 
+/// A variable is given another object than it had.
+void Generator::choice() {
+  Event& copy = add(Op::copy);
+  const auto kind = choose(4);
+  if (kind < 2) {
+    copy.target = named(Root::global, "chosen");
+    copy.source = named(Root::global, "q" + std::to_string(choose(2)));
+  } else if (kind < 3) {
+    copy.target = command();
+    copy.source = command();
+  } else {
+    copy.target = marker();
+    copy.source = marker();
+  }
+}
+
 void Generator::host() {
   if (chance(10)) {
     Event& alias = add(Op::alias);
@@ -177,6 +198,7 @@ void Generator::call() {
 
 void Generator::statement(int depth) {
   const auto kind = choose(20);
+  if (chance(8)) return choice();
   if (kind < 6) return submission();
   if (kind < 12) return wait();
   if (kind < 15) return host();

@@ -62,13 +62,15 @@ constexpr std::array<std::string_view, 13> kElement = {"at",
                                                        "objectForKeyedSubscript",
                                                        "object"};
 /// Calls whose value is memory that nothing else names, or text that nobody writes.
-constexpr std::array<std::string_view, 19> kFresh = {"newBufferWithLength",
+constexpr std::array<std::string_view, 21> kFresh = {"newBufferWithLength",
                                                      "newBufferWithBytes",
                                                      "newBuffer",
                                                      "malloc",
                                                      "calloc",
                                                      "alloc",
                                                      "newCommandQueue",
+                                                     "newCommandQueueWithMaxCommandBufferCount",
+                                                     "newCommandQueueWithDescriptor",
                                                      "aligned_alloc",
                                                      "new",
                                                      "newHeapWithDescriptor",
@@ -279,11 +281,6 @@ Path PathFinder::message(const clang::Expr* expression) {
     }
     return element(receiver, index, expression->getType());
   }
-  if (value == Kind::encoder || value == Kind::command_buffer || is_one_of(name, kFresh) ||
-      name.starts_with("init") || (value == Kind::buffer && name.starts_with("new")) ||
-      name == "newLibraryWithSource") {
-    return value_of(expression, false);
-  }
   // A getter: no arguments, a handle or pointer as its value.
   const bool getter = objc != nullptr && objc->getNumArgs() == 0 && method != nullptr &&
                       method->isPropertyAccessor();
@@ -294,6 +291,11 @@ Path PathFinder::message(const clang::Expr* expression) {
     path.handle = is_handle(expression->getType());
     path.dies = false;
     return path;
+  }
+  if (value == Kind::encoder || value == Kind::command_buffer || is_one_of(name, kFresh) ||
+      name.starts_with("init") || (value == Kind::buffer && name.starts_with("new")) ||
+      name == "newLibraryWithSource") {
+    return value_of(expression, false);
   }
   return value_of(expression, true);
 }
