@@ -241,6 +241,7 @@ void Flow::launch(int event, State& state, Work work, int queue) {
   check_later_work(event, work, queue, state);
   state.add_work({event, kNotRemoved}, work);
   state.ended.erase(event);
+  state.ended_if_any.erase(event);
 }
 
 void Flow::record(const FlatEvent& event, State& state) {
@@ -290,6 +291,7 @@ void Flow::wait(const FlatEvent& flat, State& state, int wait_index, bool here) 
       if (reporting_) result_.ended[wait_index].insert(key.first);
       if (!gone && surely) {
         state.ended.insert(key.first);
+        if (flat.origin->traits.guarded) state.ended_if_any.insert(key.first);
         if (reporting_ && key.second >= 0) result_.covered[key.second].insert(event_of(flat));
       }
       if (gone && key.second < 0) {

@@ -148,15 +148,20 @@ void State::join(const State& other, int block, JoinedObjects& names) {
     const auto [at, inserted] = pending.try_emplace(object, theirs);
     if (!inserted) join_pending(at->second, theirs);
   }
+  const auto skipped_in = [](const State& waited, int site, Work& one) {
+    one.partial = one.partial || waited.ended.contains(site);
+    one.maybe_waited = one.maybe_waited || waited.ended_if_any.contains(site);
+  };
   for (auto& [key, mine] : work) {
-    if (!other.work.contains(key) && other.ended.contains(key.first)) mine.partial = true;
+    if (!other.work.contains(key)) skipped_in(other, key.first, mine);
   }
   for (const auto& [key, theirs] : other.work) {
     const bool here = work.contains(key);
     add_work(key, theirs);
-    if (!here && ended.contains(key.first)) work[key].partial = true;
+    if (!here) skipped_in(*this, key.first, work[key]);
   }
   ended.unite(other.ended);
+  ended_if_any.unite(other.ended_if_any);
 }
 
 }  // namespace cajal::sync

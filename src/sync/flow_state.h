@@ -92,6 +92,7 @@ struct State {
   std::map<int, Pending> pending;
   std::map<std::pair<int, int>, Work> work;  ///< (site, removed wait that let it through or -1).
   IntSet ended;                              ///< Sites that some path has waited for.
+  IntSet ended_if_any;  ///< Of them those whose wait the program skips where nothing is in flight.
   std::map<int, IntSet> joined;  ///< What a joined object may be; kNoObject for anything.
   bool operator==(const State&) const = default;
 

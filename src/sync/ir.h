@@ -72,6 +72,7 @@ struct Traits {
   bool touches_all = false;  ///< Unknown code that may reach everything that is not local.
   bool null = false;         ///< A copy of no object at all.
   bool managed = false;      ///< Host access to managed memory.
+  bool guarded = false;      ///< A wait that the program skips where it has nothing to wait for.
 };
 
 struct Event {

@@ -11,6 +11,7 @@
 #include "clang/AST/ExprObjC.h"
 #include "clang/AST/StmtCXX.h"
 #include "clang/Lex/Lexer.h"
+#include "sync/frontend/guards.h"
 
 namespace cajal::sync::frontend {
 namespace {
@@ -282,6 +283,7 @@ int Lowering::add_wait(const clang::Expr* call, const Path& target, Settled sett
   Event& event = emit(Op::wait, call->getExprLoc());
   event.target = target;
   event.wait = wait;
+  event.traits.guarded = depends_on_progress(unit_, body_, call);
   return wait;
 }
 

@@ -96,7 +96,9 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
     return true;
   }
   bool VisitUnaryOperator(clang::UnaryOperator* unary) {
-    if (unary->getOpcode() == clang::UO_AddrOf) expose(named_by(unary->getSubExpr()));
+    const clang::ValueDecl* named = named_by(unary->getSubExpr());
+    if (unary->getOpcode() == clang::UO_AddrOf) expose(named);
+    if (unary->isIncrementDecrementOp() && named != nullptr) unit_.assigned.insert(named);
     return true;
   }
   bool VisitBinaryOperator(clang::BinaryOperator* binary) {

@@ -19,7 +19,7 @@ struct Unit {
   UnitResult& result;
   std::map<const clang::Decl*, int> functions{};  ///< Canonical declaration to Program index.
   std::set<const clang::Decl*> exposed{};   ///< Scalars whose address leaves or that blocks share.
-  std::set<const clang::Decl*> assigned{};  ///< Pointers that something in view gives a value.
+  std::set<const clang::Decl*> assigned{};  ///< What something in view gives another value.
   std::set<const clang::Decl*> managed{};   ///< Of cudaMallocManaged.
   std::set<const clang::Decl*> blocking_streams{};  ///< Of cudaStreamCreate alone.
   std::set<const clang::Decl*> counting{};          ///< Semaphores that start above 0.

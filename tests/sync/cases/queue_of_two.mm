@@ -22,8 +22,10 @@ float on_the_chosen(id<MTLDevice> device, id<MTLComputePipelineState> pipeline, 
     queue = [device newCommandQueueWithMaxCommandBufferCount:4];
   }
   id<MTLBuffer> buffer = [device newBufferWithLength:256 options:0];
-  [fill(queue, pipeline, buffer) waitUntilCompleted];  // expect: redundant
-  [fill(queue, pipeline, buffer) waitUntilCompleted];  // expect: required reads buffer
+  id<MTLCommandBuffer> run1 = fill(queue, pipeline, buffer);
+  [run1 waitUntilCompleted];  // expect: redundant
+  id<MTLCommandBuffer> run2 = fill(queue, pipeline, buffer);
+  [run2 waitUntilCompleted];  // expect: required reads buffer
   return ((float *)buffer.contents)[0];
 }
 
@@ -34,8 +36,10 @@ float on_another(id<MTLDevice> device, id<MTLComputePipelineState> pipeline, boo
   id<MTLCommandQueue> chosen = first;
   if (fast) chosen = second;
   id<MTLBuffer> buffer = [device newBufferWithLength:256 options:0];
-  [fill(chosen, pipeline, buffer) waitUntilCompleted];  // expect: required
-  [fill(first, pipeline, buffer) waitUntilCompleted];   // expect: required reads buffer
+  id<MTLCommandBuffer> run3 = fill(chosen, pipeline, buffer);
+  [run3 waitUntilCompleted];  // expect: required
+  id<MTLCommandBuffer> run4 = fill(first, pipeline, buffer);
+  [run4 waitUntilCompleted];  // expect: required reads buffer
   return ((float *)buffer.contents)[0];
 }
 
@@ -51,7 +55,8 @@ float alternating(id<MTLDevice> device, id<MTLComputePipelineState> pipeline, in
     } else {
       chosen = second;
     }
-    [fill(chosen, pipeline, buffer) waitUntilCompleted];  // expect: required
+    id<MTLCommandBuffer> run5 = fill(chosen, pipeline, buffer);
+    [run5 waitUntilCompleted];  // expect: required
   }
   return ((float *)buffer.contents)[0];
 }
