@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 
@@ -136,8 +137,12 @@ int explain_line(const std::string& where, const Arguments& arguments) {
     if (c < '0' || c > '9') throw Failure(where + ": no line; give FILE:LINE");
     line = line * 10 + static_cast<unsigned>(c - '0');
   }
-  const ScanResult result = scan_paths({path}, arguments.scan, {});
-  const std::string text = result.files.empty() ? "" : explain(result.files[0], line);
+  std::vector<std::string> paths{path};
+  paths.insert(paths.end(), arguments.paths.begin(), arguments.paths.end());
+  const ScanResult result = scan_paths(paths, arguments.scan, {});
+  const auto file = std::find_if(result.files.begin(), result.files.end(),
+                                 [&](const FileScan& one) { return one.path == path; });
+  const std::string text = file == result.files.end() ? "" : explain(*file, line);
   if (text.empty()) throw Failure(where + ": no wait and no finding there; scan lists them");
   fmt::print("{}", text);
   return 0;
@@ -157,6 +162,7 @@ int dispatch(int argc, char** argv) {
   scan_command->add_flag("--events", arguments.dump, "print what the front end understood");
   CLI::App* explain_command = program.add_subcommand("explain", "all that is known of one wait");
   explain_command->add_option("PATH:LINE", where, "where the wait stands")->required();
+  explain_command->add_option("WITH", arguments.paths, "the program's other files, directories");
   CLI::App* fix_command = program.add_subcommand("fix", "remove and move waits, with a backup");
   fix_command->add_option("PATH", arguments.paths, "files and directories")->required();
   fix_command->add_flag("--dry-run", arguments.dry_run, "show the edits and write nothing");
@@ -185,9 +191,10 @@ int dispatch(int argc, char** argv) {
     }
   }
   for (CLI::App* command : program.get_subcommands({})) {
-    command->add_option("-p", arguments.scan.compile_commands, "compile_commands.json");
+    command->add_option("-p", arguments.scan.compile_commands,
+                        "compile_commands.json, for the files' own flags");
   }
-  for (CLI::App* command : {scan_command, fix_command, verify_command}) {
+  for (CLI::App* command : {scan_command, fix_command, verify_command, explain_command}) {
     command->add_flag("--whole-program", arguments.scan.whole_program,
                       "the files are all there is: decide across them");
   }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 
 #include "sync/flow.h"
 #include "sync/graph.h"
@@ -18,7 +19,7 @@ class Loops {
         const bool opened = !free_round(next, {}) && free_round(next, removed);
         const bool emptied = count_waits(next, {}) > 0 && count_waits(next, removed) == 0;
         if (opened || (emptied && free_round(next, removed))) {
-          return last_removed(component_[next], removed);
+          return rarest_removed(component_[next], removed);
         }
       }
     }
@@ -92,15 +93,20 @@ class Loops {
     return false;
   }
 
-  int last_removed(int component, const std::set<int>& removed) const {
-    int best = -1;
+  /// Of the waits in the loop the one that runs least often, the last of several.
+  int rarest_removed(int component, const std::set<int>& removed) const {
+    std::map<int, double> rounds;
     for (std::size_t block = 0; block < graph_.blocks.size(); ++block) {
       if (component_[block] != component) continue;
       for (const int event : graph_.blocks[block].events) {
         const FlatEvent& flat = graph_.events[event];
         if (flat.op != Op::wait || !removed.contains(flat.origin->wait)) continue;
-        best = std::max(best, flat.origin->wait);
+        rounds[flat.origin->wait] += rounds_at(graph_.depths[block]);
       }
+    }
+    int best = -1;
+    for (const auto& [wait, times] : rounds) {
+      if (best < 0 || times <= rounds[best]) best = wait;
     }
     return best;
   }

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "sync/flow.h"
+#include "sync/graph.h"
 #include "sync/reasons.h"
 
 namespace cajal::sync {
@@ -92,6 +93,9 @@ class Decider {
   void choose();
   void find_twins();
   std::set<int> blamed(FlatGraph& graph);
+  std::vector<int> busiest_first(const std::set<int>& waits) const;
+  bool remove_too(int wait);
+  void keep_rarer(int wait);
   bool fails(std::size_t graph, const std::set<int>& removed, const std::map<int, unsigned>& moved);
   bool fails_anywhere(int wait, const std::set<int>& removed);
   Decision judge(int wait);
@@ -119,6 +123,7 @@ class Decider {
   std::set<int> placed_;
   std::vector<std::vector<std::size_t>> graphs_of_;  // For each wait.
   std::vector<std::vector<int>> twins_of_;           // For each wait, those of the same text.
+  std::vector<double> rounds_;                       // For each wait, how often it may run.
   std::set<int> unclear_;
   std::set<int> cut_;
   bool earlier_work_ = false;  // Some function returns with work in flight, or waits for such work.
@@ -129,6 +134,7 @@ class Decider {
 /// What the program does as it stands.
 void Decider::learn() {
   graphs_of_.resize(program_.waits.size());
+  rounds_.resize(program_.waits.size());
   std::set<int> seeing;
   for (std::size_t i = 0; i < graphs_.size(); ++i) {
     FlatGraph& graph = graphs_[i];
@@ -143,6 +149,14 @@ void Decider::learn() {
     for (const int wait : waits) {
       graphs_of_[wait].push_back(i);
       if (!graph.complete) cut_.insert(wait);
+    }
+    for (std::size_t block = 0; block < graph.blocks.size(); ++block) {
+      for (const int event : graph.blocks[block].events) {
+        const int wait = graph.events[event].origin->wait;
+        if (graph.events[event].op == Op::wait && wait >= 0) {
+          rounds_[wait] += rounds_at(graph.depths[block]);
+        }
+      }
     }
     before_.push_back(run_flow(graph, {}));
     const FlowResult& result = before_.back();
@@ -177,8 +191,9 @@ bool Decider::fails_anywhere(int wait, const std::set<int>& removed) {
                      [&](std::size_t graph) { return fails(graph, removed, {}); });
 }
 
-/// Takes away everything that is open, and puts back the last wait before each conflict until there
-/// is none. What was put back is tried once more, one by one.
+/// Takes away everything that is open, and puts back a wait before each conflict until there is
+/// none: the one that runs least often. What was put back is tried once more, one by one, first
+/// what runs most often.
 void Decider::choose() {
   for (std::size_t i = 0; i < program_.waits.size(); ++i) {
     const int wait = static_cast<int>(i);
@@ -198,10 +213,12 @@ void Decider::choose() {
     }
   }
   constexpr std::size_t kMostSecondTries = 48;
-  for (const int wait : put_back.size() > kMostSecondTries ? std::set<int>() : put_back) {
-    std::set<int> with = removed_;
-    with.insert(wait);
-    if (!fails_anywhere(wait, with)) removed_ = std::move(with);
+  if (put_back.size() <= kMostSecondTries) {
+    const std::vector<int> again = busiest_first(put_back);
+    for (const int wait : again) remove_too(wait);
+    for (const int wait : again) {
+      if (!removed_.contains(wait)) keep_rarer(wait);
+    }
   }
   // A template's instantiations share their text: what one of them needs stays in all.
   std::erase_if(removed_, [&](int wait) {
@@ -209,6 +226,44 @@ void Decider::choose() {
     return std::any_of(twins.begin(), twins.end(),
                        [&](int twin) { return !removed_.contains(twin); });
   });
+}
+
+std::vector<int> Decider::busiest_first(const std::set<int>& waits) const {
+  std::vector<int> sorted(waits.begin(), waits.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [&](int one, int other) { return rounds_[one] > rounds_[other]; });
+  return sorted;
+}
+
+/// Removes the wait as well if nothing goes wrong then.
+bool Decider::remove_too(int wait) {
+  removed_.insert(wait);
+  const bool fine = !fails_anywhere(wait, removed_);
+  if (!fine) removed_.erase(wait);
+  return fine;
+}
+
+/// Puts back waits that run less often and end the same work, if that lets this one go.
+void Decider::keep_rarer(int wait) {
+  std::set<int> rarer;
+  for (const std::size_t at : graphs_of_[wait]) {
+    FlowResult result = run_flow(graphs_[at], query({wait}));
+    for (const int event : result.covered[wait]) {
+      const int other = graphs_[at].events[event].origin->wait;
+      const bool gone = other >= 0 && removed_.contains(other);
+      if (gone && rounds_[other] < rounds_[wait]) rarer.insert(other);
+    }
+  }
+  if (rarer.empty()) return;
+  const std::set<int> before = removed_;
+  for (const int other : rarer) removed_.erase(other);
+  double kept = 0.0;
+  if (remove_too(wait)) {
+    for (const int other : busiest_first(rarer)) {
+      if (!remove_too(other)) kept += rounds_[other];
+    }
+  }
+  if (!removed_.contains(wait) || kept >= rounds_[wait]) removed_ = before;
 }
 
 /// Waits at the same place in the source.
@@ -224,16 +279,20 @@ void Decider::find_twins() {
   }
 }
 
-/// For each place where it goes wrong, the last of the removed waits that let it through.
+/// For each place where it goes wrong, one of the removed waits that let it through: the one that
+/// runs least often, the last of several.
 std::set<int> Decider::blamed(FlatGraph& graph) {
-  std::map<int, int> last;
+  const auto rather = [&](int one, int other) {
+    return rounds_[one] != rounds_[other] ? rounds_[one] < rounds_[other] : one > other;
+  };
+  std::map<int, int> best;
   for (const Conflict& conflict : run_flow(graph, query(removed_)).conflicts) {
     if (conflict.by < 0) continue;
-    const auto [at, inserted] = last.try_emplace(conflict.event, conflict.by);
-    if (!inserted) at->second = std::max(at->second, conflict.by);
+    const auto [at, inserted] = best.try_emplace(conflict.event, conflict.by);
+    if (!inserted && rather(conflict.by, at->second)) at->second = conflict.by;
   }
   std::set<int> out;
-  for (const auto& [event, wait] : last) out.insert(wait);
+  for (const auto& [event, wait] : best) out.insert(wait);
   if (out.empty()) {
     const int wait = find_unbounded(graph, removed_);
     if (wait >= 0) out.insert(wait);

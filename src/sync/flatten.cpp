@@ -7,6 +7,8 @@
 #include <set>
 #include <tuple>
 
+#include "sync/graph.h"
+
 namespace cajal::sync {
 namespace {
 
@@ -44,6 +46,7 @@ class Flattener {
     apply_facts();
     join_chains();
     list_frames();
+    graph_.depths = loop_depths(graph_);
     return std::move(graph_);
   }
 

@@ -1,12 +1,17 @@
 #include "sync/graph.h"
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <utility>
 
 namespace cajal::sync {
+namespace {
 
-// Without recursion on the graph's depth.
-std::vector<int> components(const FlatGraph& graph) {
+/// Of the blocks that `inside` allows and that can be reached from `roots` among them. Without
+/// recursion on the graph's depth.
+std::vector<int> components_within(const FlatGraph& graph, const std::vector<bool>& inside,
+                                   const std::vector<int>& roots) {
   const int n = static_cast<int>(graph.blocks.size());
   std::vector<int> component(n, -1);
   std::vector<int> index(n, -1);
@@ -22,12 +27,18 @@ std::vector<int> components(const FlatGraph& graph) {
     on_stack[node] = true;
     calls.emplace_back(node, 0);
   };
-  open(graph.entry);
-  while (!calls.empty()) {
+  auto root = roots.begin();
+  while (!calls.empty() || root != roots.end()) {
+    if (calls.empty()) {
+      if (index[*root] < 0) open(*root);
+      ++root;
+      continue;
+    }
     auto& [node, edge] = calls.back();
     const auto& next = graph.blocks[node].next;
     if (edge < next.size()) {
       const int to = next[edge++];
+      if (!inside[to]) continue;
       if (index[to] < 0) {
         open(to);
       } else if (on_stack[to]) {
@@ -48,6 +59,53 @@ std::vector<int> components(const FlatGraph& graph) {
     ++next_component;
   }
   return component;
+}
+
+bool goes_to(const FlatGraph& graph, int from, int to) {
+  const auto& next = graph.blocks[from].next;
+  return std::find(next.begin(), next.end(), to) != next.end();
+}
+
+/// The loops of a region, each as its blocks in the order of `region`.
+std::vector<std::vector<int>> loops_of(const FlatGraph& graph, const std::vector<int>& region) {
+  std::vector<bool> inside(graph.blocks.size());
+  for (const int block : region) inside[block] = true;
+  const std::vector<int> component = components_within(graph, inside, region);
+  std::map<int, std::vector<int>> members;
+  for (const int block : region) members[component[block]].push_back(block);
+  std::vector<std::vector<int>> loops;
+  for (auto& [number, blocks] : members) {
+    const bool round = blocks.size() > 1 || goes_to(graph, blocks.front(), blocks.front());
+    if (round) loops.push_back(std::move(blocks));
+  }
+  return loops;
+}
+
+}  // namespace
+
+std::vector<int> components(const FlatGraph& graph) {
+  return components_within(graph, std::vector<bool>(graph.blocks.size(), true), {graph.entry});
+}
+
+std::vector<int> loop_depths(const FlatGraph& graph) {
+  std::vector<int> depths(graph.blocks.size());
+  std::vector<std::vector<int>> regions{reverse_postorder(graph)};
+  while (!regions.empty()) {
+    const std::vector<int> region = std::move(regions.back());
+    regions.pop_back();
+    for (std::vector<int>& loop : loops_of(graph, region)) {
+      for (const int block : loop) ++depths[block];
+      loop.erase(loop.begin());  // The first in the order is where control enters.
+      if (!loop.empty()) regions.push_back(std::move(loop));
+    }
+  }
+  return depths;
+}
+
+double rounds_at(int depth) {
+  constexpr double kRounds = 8.0;
+  constexpr int kDeepest = 12;
+  return std::pow(kRounds, std::min(depth, kDeepest));
 }
 
 std::vector<int> reverse_postorder(const FlatGraph& graph) {

@@ -14,4 +14,11 @@ std::vector<int> components(const FlatGraph& graph);
 /// The blocks that control reaches, in the order in which it does when no loop goes round.
 std::vector<int> reverse_postorder(const FlatGraph& graph);
 
+/// For each block the number of loops around it: strongly connected components, and those that are
+/// left of each when the block in which control enters it is taken out.
+std::vector<int> loop_depths(const FlatGraph& graph);
+
+/// How often an event in a loop of this depth runs, for comparing: loops of eight rounds.
+double rounds_at(int depth);
+
 }  // namespace cajal::sync

@@ -81,9 +81,8 @@ std::vector<std::string> silenced(const FileScan& original, const FileScan& now)
   return out;
 }
 
-std::string compiled_text(const std::optional<bool>& before, const std::optional<bool>& now) {
-  if (!now.has_value()) return "not compiled: no compiler for it here";
-  if (*now) return "compiles";
+std::string compiled_text(const std::optional<bool>& before, bool now) {
+  if (now) return "compiles";
   if (before.has_value() && !*before) return "does not compile here, nor did the original";
   return before.has_value() ? "does not compile, and the original did" : "does not compile here";
 }
@@ -126,7 +125,11 @@ Verification verify(const FileScan& scan, const ScanOptions& options) {
                             scan.unit.program.waits.size());
   }
   const auto now = compiles(scan.path, scan.language, options.flags);
-  line(!now.has_value() || *now || !before.has_value() || !*before, compiled_text(before, now));
+  if (now.has_value()) {
+    line(*now || !before.has_value() || !*before, compiled_text(before, *now));
+  } else {
+    out.text += "       not compiled: no compiler for it here\n";
+  }
   out.text += fmt::format("       waitUntilCompleted left: {}; addCompletedHandler present: {}\n",
                           count_word(scan.text, "waitUntilCompleted"),
                           count_word(scan.text, "addCompletedHandler"));

@@ -174,6 +174,11 @@ TEST_F(Program, AWholeProgramIsDecidedAcrossItsFiles) {
   };
   EXPECT_EQ(summary("")["redundant"], 0);
   EXPECT_EQ(summary("--whole-program")["redundant"], 1);
+  const std::string gpu = (folder_ / "gpu.cu").string();
+  const std::string line = gpu + ":4";
+  EXPECT_THAT(call({"explain", line}).out, HasSubstr("required"));
+  EXPECT_THAT(call({"explain", "--whole-program", line, (folder_ / "main.cu").string()}).out,
+              HasSubstr("redundant"));
   // Without the wait in main, the one in forward is what protects the read.
   file("main.cu", use + "  return x[0] > 1;\n}\n");
   EXPECT_EQ(summary("--whole-program")["redundant"], 0);
