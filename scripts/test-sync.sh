@@ -17,28 +17,47 @@ if [ ! -x "$build/tests/sync/test_sync" ]; then
   exit 2
 fi
 
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+# all_at_once COMMAND...: runs the commands, each a string, side by side, shows what each printed in
+# their order, and fails where one did.
+all_at_once() {
+  local pids=() failed=0 i=0
+  for command in "$@"; do
+    bash -c "$command" >"$folder/out.${#pids[@]}" 2>&1 &
+    pids+=($!)
+  done
+  for ((i = 0; i < ${#pids[@]}; ++i)); do
+    wait "${pids[i]}" || failed=1
+    cat "$folder/out.$i"
+  done
+  return "$failed"
+}
+
 say "Random programs"
-CAJAL_SYNC_PROGRAMS=$programs "$build/tests/sync/test_sync" --gtest_brief=1
+cores=$(getconf _NPROCESSORS_ONLN)
+share=$(((programs + cores - 1) / cores))
+drawn=()
+for ((first = 1; first <= programs; first += share)); do
+  count=$((first + share - 1 <= programs ? share : programs - first + 1))
+  drawn+=("CAJAL_SYNC_SEED=$first CAJAL_SYNC_PROGRAMS=$count '$build/tests/sync/test_sync' --gtest_brief=1")
+done
+all_at_once "${drawn[@]}"
 
 if [ ! -x "$build/cajal-sync" ]; then
   echo "cajal-sync is not built here: no LLVM development packages" >&2
   exit 0
 fi
 
-say "Corpus, edits, the program"
-"$build/tests/sync/test_sync_cases" --gtest_brief=1
-
-say "Compiled programs, before and after, on the simulated device"
-"$build/tests/sync/test_sync_run" --gtest_brief=1
-
-say "Broken sources"
-"$build/tests/sync/test_sync_fuzz" --gtest_brief=1
+say "Corpus, edits, the program; compiled programs on the simulated device; broken sources"
+all_at_once "'$build/tests/sync/test_sync_cases' --gtest_brief=1" \
+  "'$build/tests/sync/test_sync_run' --gtest_brief=1 &&
+   '$build/tests/sync/test_sync_fuzz' --gtest_brief=1"
 
 say "Own sources"
 "$build/cajal-sync" scan src/runtime src/ops src/model src/train src/cli -- -Iinclude -Isrc
 
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
 # timed COMMAND...: runs it into $folder/table and prints its time and the memory that it took.
 timed() {
   python3 - "$folder/table" "$@" <<'EOF'

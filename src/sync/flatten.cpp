@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "sync/graph.h"
+#include "sync/liveness.h"
 
 namespace cajal::sync {
 namespace {
@@ -47,6 +48,7 @@ class Flattener {
     join_chains();
     list_frames();
     graph_.depths = loop_depths(graph_);
+    graph_.live = live_objects(graph_);
     return std::move(graph_);
   }
 

@@ -44,10 +44,11 @@ struct FlatGraph {
   std::vector<FlatBlock> blocks;
   std::map<int, FlatFrame> frames;
   int entry = 0;
-  int exit = 0;                 ///< Where control ends, after this block's events.
-  std::vector<int> depths;      ///< Of each block, how many loops it stands in.
-  bool starts_program = false;  ///< Nothing ran before it.
-  bool complete = true;         ///< False when calls were cut off because there were too many.
+  int exit = 0;                        ///< Where control ends, after this block's events.
+  std::vector<int> depths;             ///< Of each block, how many loops it stands in.
+  std::vector<std::vector<int>> live;  ///< For each block (see liveness.h).
+  bool starts_program = false;         ///< Nothing ran before it.
+  bool complete = true;    ///< False when calls were cut off because there were too many.
   std::vector<Event> own;  ///< Events that the graph made itself; reserved, so that pointers stay.
 };
 

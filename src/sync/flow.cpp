@@ -70,7 +70,7 @@ void Flow::settle(std::vector<State>& in) {
     const State out = through(block, in[block]);
     for (const int next : graph_.blocks[block].next) {
       State joined = in[next];
-      joined.join(out, next, joined_objects_);
+      joined.join(out, next, graph_.live[next], joined_objects_);
       if (joined == in[next]) continue;
       in[next] = std::move(joined);
       ready.insert(place[next]);

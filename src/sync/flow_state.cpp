@@ -88,17 +88,13 @@ void State::name_joined(int path, int object) {
 }
 
 /// Paths that name one known object here and another there.
-std::vector<int> State::differing_paths(const State& other) const {
+std::vector<int> State::differing_paths(const State& other, const std::vector<int>& live) const {
   const auto known = [](int object) { return object != kNoObject && object != kNull; };
   std::vector<int> paths;
-  const auto look = [&](int path) {
+  for (const int path : live) {
     const int mine = bound(path);
     const int theirs = other.bound(path);
     if (mine != theirs && known(mine) && known(theirs)) paths.push_back(path);
-  };
-  for (const auto& [path, object] : bindings) look(path);
-  for (const auto& [path, object] : other.bindings) {
-    if (!bindings.contains(path)) look(path);
   }
   return paths;
 }
@@ -118,13 +114,14 @@ void State::join_bindings(const State& other) {
   }
 }
 
-void State::join(const State& other, int block, JoinedObjects& names) {
+void State::join(const State& other, int block, const std::vector<int>& live,
+                 JoinedObjects& names) {
   if (!other.reached) return;
   if (!reached) {
     *this = other;
     return;
   }
-  const std::vector<int> differing = differing_paths(other);
+  const std::vector<int> differing = differing_paths(other, live);
   if (!differing.empty()) {
     State theirs = other;
     // What the names stood for the last time that control came here is another object now.
@@ -132,7 +129,7 @@ void State::join(const State& other, int block, JoinedObjects& names) {
       const int object = names.of(block, path);
       if (theirs.bound(path) != object) theirs.drop_joined(object);
     }
-    for (const int path : differing_paths(theirs)) {
+    for (const int path : differing_paths(theirs, live)) {
       const int object = names.of(block, path);
       if (bound(path) != object) {
         drop_joined(object);
@@ -140,7 +137,7 @@ void State::join(const State& other, int block, JoinedObjects& names) {
       }
       if (theirs.bound(path) != object) theirs.name_joined(path, object);
     }
-    return join(theirs, block, names);
+    return join(theirs, block, live, names);
   }
   join_bindings(other);
   for (const auto& [object, theirs] : other.joined) joined[object].unite(theirs);

@@ -96,8 +96,9 @@ struct State {
   std::map<int, IntSet> joined;  ///< What a joined object may be; kNoObject for anything.
   bool operator==(const State&) const = default;
 
-  /// Adds what another path brings to the same block.
-  void join(const State& other, int block, JoinedObjects& names);
+  /// Adds what another path brings to the same block, where `live` (sorted) are the paths that are
+  /// still asked for their objects.
+  void join(const State& other, int block, const std::vector<int>& live, JoinedObjects& names);
   void add_work(std::pair<int, int> key, const Work& work);
 
   int bound(int path) const;
@@ -107,7 +108,7 @@ struct State {
   void drop_joined(int object);
 
  private:
-  std::vector<int> differing_paths(const State& other) const;
+  std::vector<int> differing_paths(const State& other, const std::vector<int>& live) const;
   void join_bindings(const State& other);
   void name_joined(int path, int object);
 };
