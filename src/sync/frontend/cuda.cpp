@@ -1,7 +1,6 @@
 // The CUDA runtime's calls; HIP's are the same behind another prefix.
 #include <fmt/format.h>
 
-#include <array>
 #include <map>
 #include <string_view>
 
@@ -99,17 +98,6 @@ const std::map<std::string_view, Entry>& table() {
   return entries;
 }
 
-/// Libraries that put work on a stream that they were given before.
-bool is_device_library(std::string_view name) {
-  constexpr std::array<std::string_view, 11> kPrefixes = {
-      "cublas",  "cudnn",    "cufft",    "curand", "nccl",  "hipblas",
-      "rocblas", "cusparse", "cusolver", "miopen", "hipfft"};
-  for (const std::string_view prefix : kPrefixes) {
-    if (name.starts_with(prefix)) return true;
-  }
-  return false;
-}
-
 std::string_view behind_prefix(std::string_view name) {
   for (const std::string_view prefix : {"cuda", "hip"}) {
     if (name.starts_with(prefix)) return name.substr(prefix.size());
@@ -126,19 +114,19 @@ Path default_stream() {
   return path;
 }
 
-Path unseen_queue() {
-  Path path;
-  path.root = Root::foreign;
-  path.name = "stream out of sight";
-  return path;
-}
-
 bool is_zero(const clang::Expr* expression, clang::ASTContext& context) {
   return expression->isNullPointerConstant(context, clang::Expr::NPC_ValueDependentIsNotNull) !=
          clang::Expr::NPCK_NotNull;
 }
 
 }  // namespace
+
+Path unseen_queue() {
+  Path path;
+  path.root = Root::foreign;
+  path.name = "stream out of sight";
+  return path;
+}
 
 Path Lowering::stream(const clang::CallExpr* call, int argument, Traits& traits) {
   const bool given = argument >= 0 && static_cast<int>(call->getNumArgs()) > argument;
@@ -241,10 +229,7 @@ bool Lowering::call_cuda(const clang::CallExpr* call, const std::string& name) {
   const std::string_view what = behind_prefix(name);
   const auto found = table().find(what);
   if (found == table().end()) {
-    if (is_device_library(name)) {
-      submit_pointers(call, unseen_queue(), 1);
-      return true;
-    }
+    if (call_library(call, name)) return true;
     if (what == "StreamQuery" || what == "EventQuery") {
       // A loop around it waits.
       const Path asked = call->getNumArgs() > 0 ? path(call->getArg(0)) : Path();

@@ -93,6 +93,10 @@ class Lowering {
   void submit_pointers(const clang::CallExpr* call, const Path& queue, unsigned first);
   Path stream(const clang::CallExpr* call, int argument, Traits& traits);
 
+  // Libraries on a device (libraries.cpp).
+  bool call_library(const clang::CallExpr* call, const std::string& name);
+  Path library_queue(const clang::CallExpr* call, Traits& traits);
+
   // Metal (metal.cpp).
   bool call_metal(const clang::Expr* call, const std::string& name, const clang::Expr* receiver,
                   const std::vector<const clang::Expr*>& arguments);
@@ -140,5 +144,8 @@ class Lowering {
 
 /// Statements of a body in which a wait can stand: every compound statement, innermost last.
 std::vector<const clang::CompoundStmt*> compounds_of(const clang::Stmt* body);
+
+/// A stream of which nothing is known.
+Path unseen_queue();
 
 }  // namespace cajal::sync::frontend
