@@ -129,9 +129,9 @@ void Lowering::assign(const Path& target, clang::QualType type, const clang::Exp
     Event& copy = emit(Op::copy, right->getExprLoc());
     copy.target = target;
     copy.source = source;
-    copy.traits.null =
-        right->IgnoreParenImpCasts()->isNullPointerConstant(
-            unit_.context, clang::Expr::NPC_ValueDependentIsNotNull) != clang::Expr::NPCK_NotNull;
+    const bool null = is_null(right, unit_.context);
+    copy.traits.null = null && kind_of(type) != Kind::stream;
+    if (null && kind_of(type) == Kind::stream) copy.source = default_queue();
   }
 }
 

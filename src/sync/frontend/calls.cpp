@@ -176,7 +176,8 @@ void Lowering::describe_call(Event& event, const clang::Expr* call, const clang:
   for (const clang::Expr* argument : arguments) {
     const clang::QualType type = argument->getType();
     const bool named = is_reference_like(type) || argument->isGLValue() || type->isRecordType();
-    event.arguments.push_back(named ? path(argument) : Path());
+    const bool default_stream = kind_of(type) == Kind::stream && is_null(argument, unit_.context);
+    event.arguments.push_back(default_stream ? default_queue() : named ? path(argument) : Path());
   }
   if (receiver != nullptr) event.source = path(receiver);
   event.target = paths_.value_of(call, false);

@@ -114,11 +114,6 @@ Path default_stream() {
   return path;
 }
 
-bool is_zero(const clang::Expr* expression, clang::ASTContext& context) {
-  return expression->isNullPointerConstant(context, clang::Expr::NPC_ValueDependentIsNotNull) !=
-         clang::Expr::NPCK_NotNull;
-}
-
 }  // namespace
 
 Path unseen_queue() {
@@ -128,13 +123,17 @@ Path unseen_queue() {
   return path;
 }
 
+Path Lowering::default_queue() const {
+  return unit_.several_devices ? unseen_queue() : default_stream();
+}
+
 Path Lowering::stream(const clang::CallExpr* call, int argument, Traits& traits) {
   const bool given = argument >= 0 && static_cast<int>(call->getNumArgs()) > argument;
   const clang::Expr* written = given ? call->getArg(static_cast<unsigned>(argument)) : nullptr;
   if (written != nullptr && llvm::isa<clang::CXXDefaultArgExpr>(written)) written = nullptr;
-  if (written == nullptr || is_zero(bare(written), unit_.context)) {
+  if (written == nullptr || is_null(bare(written), unit_.context)) {
     traits.legacy = !unit_.per_thread_stream;
-    return unit_.several_devices ? unseen_queue() : default_stream();
+    return default_queue();
   }
   const clang::ValueDecl* named = named_by(written);
   traits.blocking = named != nullptr && unit_.blocking_streams.contains(named);
@@ -213,7 +212,7 @@ void Lowering::copy_cuda(const clang::CallExpr* call, const std::string& what) {
     return;
   }
   Event& event = emit(Op::submit, call->getExprLoc());
-  event.target = unit_.several_devices ? unseen_queue() : default_stream();
+  event.target = default_queue();
   event.accesses = std::move(accesses);
   event.traits.legacy = !unit_.per_thread_stream;
   if (direction.ends_with("DeviceToDevice")) return;

@@ -51,6 +51,11 @@ std::string field_of_accessor(const clang::ObjCMethodDecl* method) {
                                                  : property->getNameAsString());
 }
 
+bool is_null(const clang::Expr* expression, clang::ASTContext& context) {
+  return expression->IgnoreParenImpCasts()->isNullPointerConstant(
+             context, clang::Expr::NPC_ValueDependentIsNotNull) != clang::Expr::NPCK_NotNull;
+}
+
 const clang::Expr* pointer_inside(const clang::Expr* expression) {
   expression = bare(expression);
   if (expression == nullptr) return nullptr;

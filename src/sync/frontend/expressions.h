@@ -39,6 +39,8 @@ const clang::ObjCMethodDecl* method_of(const clang::ObjCMessageExpr* message);
 /// names, or the property's own name.
 std::string field_of_accessor(const clang::ObjCMethodDecl* method);
 
+bool is_null(const clang::Expr* expression, clang::ASTContext& context);
+
 /// The expression of pointer type that an integer was made from, if any.
 const clang::Expr* pointer_inside(const clang::Expr* expression);
 

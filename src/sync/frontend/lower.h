@@ -92,6 +92,7 @@ class Lowering {
   void launch(const clang::CUDAKernelCallExpr* call);
   void submit_pointers(const clang::CallExpr* call, const Path& queue, unsigned first);
   Path stream(const clang::CallExpr* call, int argument, Traits& traits);
+  Path default_queue() const;  ///< What a null stream stands for.
 
   // Libraries on a device (libraries.cpp).
   bool call_library(const clang::CallExpr* call, const std::string& name);
