@@ -38,6 +38,7 @@ class Flattener {
 
   FlatGraph run(int root) {
     graph_.root = root;
+    graph_.untracked = program_.untracked;
     graph_.starts_program = program_.functions[root].name == "main";
     Frame frame;
     frame.function = root;

@@ -48,6 +48,7 @@ struct FlatGraph {
   std::vector<int> depths;             ///< Of each block, how many loops it stands in.
   std::vector<std::vector<int>> live;  ///< For each block (see liveness.h).
   bool starts_program = false;         ///< Nothing ran before it.
+  bool untracked = false;              ///< As in Program.
   bool complete = true;    ///< False when calls were cut off because there were too many.
   std::vector<Event> own;  ///< Events that the graph made itself; reserved, so that pointers stay.
 };

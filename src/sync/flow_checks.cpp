@@ -23,7 +23,7 @@ void Flow::check_later_work(int event, const Work& later, int queue, const State
   for (const auto& [key, work] : state.work) {
     if (key.second < 0) continue;
     const bool counts = key.first > kEarlierWork || query_.earlier_work;
-    const bool ordered = queue != kNoObject && work.tokens.contains(queue);
+    const bool ordered = queue != kNoObject && work.tokens.contains(queue) && !graph_.untracked;
     if (work.wild && counts && (query_.handlers || !ordered)) {
       report({Cause::order, key.first, event, -1, -1, key.second, false});
     }

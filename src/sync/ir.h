@@ -128,6 +128,9 @@ struct Program {
   std::vector<std::string> files;  ///< Names for the reader; one empty name for a single file.
   std::vector<Function> functions;
   std::vector<WaitSite> waits;
+  /// Memory is used whose hazards the device does not track (heaps): that work comes later on the
+  /// same queue does not keep it from running beside the earlier.
+  bool untracked = false;
 };
 
 /// One line an event, for tests and for people who debug the front end.

@@ -45,6 +45,7 @@ class Linker {
 void Linker::add(const Program& file, int number) {
   const int functions = static_cast<int>(program_.functions.size());
   const int waits = static_cast<int>(program_.waits.size());
+  program_.untracked = program_.untracked || file.untracked;
   for (WaitSite site : file.waits) {
     site.file = number;
     program_.waits.push_back(std::move(site));

@@ -95,6 +95,17 @@ bool draws_random(const clang::CXXOperatorCallExpr* call) {
 
 }  // namespace
 
+namespace {
+
+/// MTL::HandlerFunction and its like: what it holds runs when a command buffer is done.
+bool is_completion_handler(clang::QualType type) {
+  const std::string name = type.getCanonicalType().getAsString();
+  return name.find("function<") != std::string::npos &&
+         name.find("CommandBuffer *") != std::string::npos;
+}
+
+}  // namespace
+
 int Lowering::callable(const clang::Expr* argument) const {
   const clang::Expr* e = bare(argument);
   if (e == nullptr) return -1;
@@ -448,7 +459,7 @@ void Lowering::construct(const clang::CXXConstructExpr* made) {
       touch_references(arguments, constructor, 0);
       if (!is_reference_like(made->getType())) {
         hold(paths_.of(made), made->getType(), arguments);
-        call_system(made, arguments);
+        if (!is_completion_handler(made->getType())) call_system(made, arguments);
       }
     } else if (!constructor->isDefaulted() && !constructor->isImplicit() &&
                !unit_.in_system(constructor->getLocation())) {

@@ -62,7 +62,7 @@ constexpr std::array<std::string_view, 13> kElement = {"at",
                                                        "objectForKeyedSubscript",
                                                        "object"};
 /// Calls whose value is memory that nothing else names, or text that nobody writes.
-constexpr std::array<std::string_view, 21> kFresh = {"newBufferWithLength",
+constexpr std::array<std::string_view, 24> kFresh = {"newBufferWithLength",
                                                      "newBufferWithBytes",
                                                      "newBuffer",
                                                      "malloc",
@@ -82,7 +82,10 @@ constexpr std::array<std::string_view, 21> kFresh = {"newBufferWithLength",
                                                      "cudaGetErrorName",
                                                      "hipGetErrorString",
                                                      "hipGetErrorName",
-                                                     "strerror"};
+                                                     "strerror",
+                                                     "utf8String",
+                                                     "UTF8String",
+                                                     "localizedDescription"};
 
 std::string class_of(const clang::Decl* declaration) {
   const auto* context = declaration->getDeclContext();
@@ -294,7 +297,7 @@ Path PathFinder::message(const clang::Expr* expression) {
   }
   if (value == Kind::encoder || value == Kind::command_buffer || is_one_of(name, kFresh) ||
       name.starts_with("init") || (value == Kind::buffer && name.starts_with("new")) ||
-      name == "newLibraryWithSource") {
+      name == "newLibraryWithSource" || is_text_object(expression->getType())) {
     return value_of(expression, false);
   }
   return value_of(expression, true);

@@ -79,6 +79,9 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
   bool VisitObjCMessageExpr(clang::ObjCMessageExpr* message) {
     const std::string name = message->getSelector().getAsString();
     if (name.find("esidencySet") != std::string::npos) unit_.resident = true;
+    const clang::Expr* receiver = message->getInstanceReceiver();
+    const bool heap = receiver != nullptr && is_heap(receiver->getType());
+    if (name.starts_with("useHeap") || (heap && name.starts_with("new"))) use_untracked();
     return true;
   }
   bool VisitBlockDecl(clang::BlockDecl* block) {
@@ -142,6 +145,8 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
     const auto* variable = llvm::dyn_cast<clang::VarDecl>(name->getDecl());
     if (variable != nullptr && inside_block_ > 0 && variable->hasGlobalStorage()) expose(variable);
     if (variable != nullptr && variable->hasGlobalStorage()) note_use(variable);
+    const std::string spelled = name->getDecl()->getNameAsString();
+    if (spelled.ends_with("HazardTrackingModeUntracked")) use_untracked();
     const auto* function = llvm::dyn_cast<clang::FunctionDecl>(name->getDecl());
     if (function != nullptr && !callees_.contains(name)) taken.insert(function->getCanonicalDecl());
     return true;
@@ -188,6 +193,9 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
     const clang::FunctionDecl* function = call->getDirectCallee();
     if (function == nullptr) return true;
     const std::string name = function->getNameAsString();
+    const auto* on = llvm::dyn_cast<clang::CXXMemberCallExpr>(call);
+    const bool heap = on != nullptr && is_heap(on->getImplicitObjectArgument()->getType());
+    if (name.starts_with("useHeap") || (heap && name.starts_with("new"))) use_untracked();
     for (unsigned i = 0; i < call->getNumArgs() && i < function->getNumParams(); ++i) {
       const clang::QualType type = function->getParamDecl(i)->getType();
       if (type->isLValueReferenceType()) expose(named_by(call->getArg(i)));
@@ -232,6 +240,7 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
     unit_.overridden.insert(above->getCanonicalDecl());
     if (body != nullptr) unit_.overridden.insert(body->getCanonicalDecl());
   }
+  void use_untracked() { unit_.result.program.untracked = true; }
   void note_use(const clang::ValueDecl* variable) {
     if (!unit_.in_system(variable->getLocation()) && variable->getType()->isPointerType()) {
       pointers.try_emplace(variable);

@@ -192,6 +192,24 @@ bool has_named_elements(clang::QualType element) {
   return is_reference_like(type) || type->isRecordType();
 }
 
+bool is_heap(clang::QualType type) {
+  const std::string name = type.getCanonicalType().getAsString();
+  return name.find("MTLHeap") != std::string::npos || name.find("MTL::Heap") != std::string::npos;
+}
+
+bool is_text_object(clang::QualType type) {
+  const auto is_named = [](llvm::StringRef name) {
+    return name == "NSError" || name == "NSString" || name == "Error" || name == "String";
+  };
+  if (const auto* objc = type->getAs<clang::ObjCObjectPointerType>()) {
+    return objc->getInterfaceDecl() != nullptr && is_named(objc->getInterfaceDecl()->getName());
+  }
+  const clang::CXXRecordDecl* record = type->getPointeeCXXRecordDecl();
+  if (record == nullptr || !is_named(record->getName())) return false;
+  const auto* space = llvm::dyn_cast<clang::NamespaceDecl>(record->getDeclContext());
+  return space != nullptr && space->getName() == "NS";
+}
+
 bool is_error_code(clang::QualType type) {
   if (type.isNull()) return false;
   const std::string text = type.getCanonicalType().getUnqualifiedType().getAsString();

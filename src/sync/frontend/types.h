@@ -45,6 +45,11 @@ bool holds_references(clang::QualType type);
 /// their own, not plain numbers.
 bool has_named_elements(clang::QualType element);
 
+bool is_heap(clang::QualType type);  ///< MTLHeap, MTL::Heap*
+
+/// An error or a text of Foundation: no memory of a device.
+bool is_text_object(clang::QualType type);
+
 bool is_error_code(clang::QualType type);  ///< cudaError_t, hipError_t, CUresult
 
 }  // namespace cajal::sync::frontend
