@@ -203,7 +203,7 @@ bool Flattener::host_only(int function) {
       if (event.op == Op::call) {
         only = silent_[event.callee] || host_only(event.callee);
       } else {
-        only = event.op == Op::host || event.op == Op::alias;
+        only = event.op == Op::host || event.op == Op::alias || event.op == Op::leave;
       }
     }
   }

@@ -109,7 +109,23 @@ void Flow::unknown(int event, State& state) {
   if (all) add_outside_work(state);
 }
 
+/// A variable of an inner scope ends.
+void Flow::end_variables(int event, const State& state) {
+  for (const auto& [key, work] : state.work) {
+    if (key.second < 0) continue;
+    for (const int encode : work.encodes) {
+      for (const FlatAccess& access : graph_.events[encode].accesses) {
+        for (const FlatAccess& ends : graph_.events[event].accesses) {
+          if (!graph_.paths.overlap(access.path, ends.path)) continue;
+          report({Cause::scope, key.first, event, access.path, encode, key.second, false});
+        }
+      }
+    }
+  }
+}
+
 void Flow::leave(int event, State& state) {
+  if (!graph_.events[event].accesses.empty()) return end_variables(event, state);
   const auto frame = graph_.frames.find(graph_.events[event].frame);
   if (frame == graph_.frames.end()) return;
   const auto ends = [&](int path) {

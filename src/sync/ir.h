@@ -60,7 +60,7 @@ enum class Op {
   alias,    ///< target and source may be the same memory.
   call,     ///< Calls `callee` with `arguments`; the value goes to target.
   unknown,  ///< Code out of sight runs; `accesses` are what it is handed.
-  leave,    ///< A function ends; the variables called *#`frame` die.
+  leave,    ///< The variables in `accesses` end; without any, those called *#`frame`.
   mark,     ///< A place in the source to which the wait `wait` could be moved.
 };
 

@@ -21,18 +21,6 @@ Path slot_of(Path path) {
   return path;
 }
 
-/// What a std::unique_ptr deletes.
-clang::QualType owned_by(clang::QualType type) {
-  const auto* special =
-      llvm::dyn_cast_or_null<clang::ClassTemplateSpecializationDecl>(type->getAsCXXRecordDecl());
-  if (special == nullptr) return {};
-  const std::string name = special->getNameAsString();
-  if (name != "unique_ptr" && name != "shared_ptr" && name != "optional") return {};
-  const clang::TemplateArgument& argument = special->getTemplateArgs()[0];
-  return argument.getKind() == clang::TemplateArgument::Type ? argument.getAsType()
-                                                             : clang::QualType();
-}
-
 bool copies_as_value(clang::QualType type) {
   return !is_reference_like(type) && !type->isReferenceType();
 }
@@ -211,88 +199,6 @@ void Lowering::give_back(const clang::ReturnStmt* statement) {
   result.owner = index_;
   result.handle = is_handle(value->getType());
   assign(result, value->getType(), value);
-}
-
-/// Runs the destructors in view of an object, of what it owns and of its fields. False for none.
-bool Lowering::end_object(const Path& object, clang::QualType type, clang::SourceLocation at) {
-  if (const clang::QualType owned = owned_by(type); !owned.isNull()) {
-    return end_object(object, owned, at);
-  }
-  const clang::CXXRecordDecl* record = type->getAsCXXRecordDecl();
-  constexpr std::size_t kDeepest = 4;
-  if (record == nullptr || !record->hasDefinition() || object.fields.size() > kDeepest ||
-      unit_.in_system(record->getLocation())) {
-    return false;
-  }
-  bool any = false;
-  const clang::CXXDestructorDecl* destructor = record->getDestructor();
-  if (destructor != nullptr) {
-    const auto known = unit_.functions.find(destructor->getCanonicalDecl());
-    if (known != unit_.functions.end()) {
-      Event& event = emit(Op::call, at);
-      event.callee = known->second;
-      event.source = object;
-      any = true;
-    }
-  }
-  for (const clang::FieldDecl* field : record->fields()) {
-    any = end_object(object.field(without_underscores(field->getNameAsString())), field->getType(),
-                     at) ||
-          any;
-  }
-  for (const clang::CXXBaseSpecifier& base : record->bases()) {
-    any = end_object(object, base.getType(), at) || any;
-  }
-  return any;
-}
-
-void Lowering::remove(const clang::CXXDeleteExpr* gone) {
-  const Path freed = path(gone->getArgument());
-  if (!freed.empty()) {
-    Event& event = emit(Op::host, gone->getExprLoc());
-    event.accesses.push_back({freed, true, false});
-    event.text = fmt::format("frees `{}`", to_string(freed));
-  }
-  const clang::QualType type = gone->getDestroyedType();
-  const clang::CXXRecordDecl* record = type.isNull() ? nullptr : type->getAsCXXRecordDecl();
-  if (record == nullptr || !record->hasDefinition()) return;
-  const clang::CXXDestructorDecl* destructor = record->getDestructor();
-  if (destructor != nullptr && destructor->isVirtual() && !record->isEffectivelyFinal()) {
-    Event& event = emit(Op::unknown, gone->getExprLoc());
-    event.traits.touches_all = true;
-    event.accesses.push_back({paths_.of(gone->getArgument()), true, false});
-    event.text = "deletes an object whose class may have another destructor";
-    return;
-  }
-  end_object(path(gone->getArgument()), type, gone->getExprLoc());
-}
-
-/// What a temporary's destructor does comes at the end of the statement, or never when it becomes a
-/// variable, so it is no more than possible.
-void Lowering::end_temporary(const clang::CXXBindTemporaryExpr* bound) {
-  const clang::CXXDestructorDecl* destructor = bound->getTemporary()->getDestructor();
-  if (destructor == nullptr || !unit_.functions.contains(destructor->getCanonicalDecl())) return;
-  const clang::Expr* made = bare(bound);
-  if (paths_.named_values.contains(made)) return;
-  const Path object = path(made);
-  if (object.empty()) return;
-  Event& event = emit(Op::unknown, bound->getExprLoc());
-  event.accesses.push_back({object, true, false});
-  event.text = "ends a temporary whose destructor runs code";
-}
-
-void Lowering::destroy(const clang::CFGImplicitDtor& element) {
-  const auto automatic = element.getAs<clang::CFGAutomaticObjDtor>();
-  if (!automatic) return;
-  const clang::VarDecl* variable = automatic->getVarDecl();
-  const clang::SourceLocation at = automatic->getTriggerStmt() != nullptr
-                                       ? automatic->getTriggerStmt()->getEndLoc()
-                                       : variable->getLocation();
-  if (end_object(paths_.of(variable), variable->getType(), at)) return;
-  if (is_reference_like(variable->getType()) || !is_container(variable->getType())) return;
-  Event& event = emit(Op::host, at);
-  event.accesses.push_back({paths_.of(variable), true, false});
-  event.text = fmt::format("frees `{}`", variable->getNameAsString());
 }
 
 /// What a library takes by reference it reads, and writes unless the reference is to a constant.

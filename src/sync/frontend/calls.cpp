@@ -333,6 +333,7 @@ void Lowering::call(const clang::Expr* call) {
     const bool written_by_compiler =
         function != nullptr && (function->isImplicit() || function->isDefaulted());
     if (op->getOperator() == clang::OO_Equal && (system || written_by_compiler)) {
+      if (system) end_parts(op->getArg(0), "reset", call->getExprLoc());
       return assign(op->getArg(0), op->getArg(1));
     }
     if (op->getOperator() == clang::OO_Call) {
@@ -383,6 +384,7 @@ void Lowering::call(const clang::Expr* call) {
   const clang::FunctionDecl* function = function_of(call);
   if (function == nullptr) return call_unknown(call, arguments, "calls through a pointer");
   if (function->getBuiltinID() != 0 || unit_.in_system(function->getLocation())) {
+    if (receiver != nullptr) end_parts(receiver, name, call->getExprLoc());
     // Methods of containers work on their own memory.
     if (receiver != nullptr && is_container(receiver->getType())) {
       const auto* method = llvm::dyn_cast<clang::CXXMethodDecl>(function);
@@ -447,7 +449,11 @@ void Lowering::hold(const Path& made, clang::QualType type,
 
 void Lowering::construct(const clang::CXXConstructExpr* made) {
   const clang::CXXConstructorDecl* constructor = made->getConstructor();
-  const auto known = unit_.functions.find(constructor->getCanonicalDecl());
+  const clang::CXXConstructorDecl* runs = constructor;
+  if (constructor->isInheritingConstructor()) {
+    runs = constructor->getInheritedConstructor().getConstructor();
+  }
+  const auto known = unit_.functions.find(runs->getCanonicalDecl());
   std::vector<const clang::Expr*> arguments(made->arg_begin(), made->arg_end());
   if (known == unit_.functions.end()) {
     const std::string name = constructor->getParent()->getNameAsString();

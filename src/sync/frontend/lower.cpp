@@ -124,6 +124,7 @@ void Lowering::run() {
   clang::CFG::BuildOptions options;
   options.setAllAlwaysAdd();
   options.AddImplicitDtors = true;
+  options.AddLifetime = true;
   options.AddTemporaryDtors = false;
   options.AddInitializers = true;
   options.AddEHEdges = true;
@@ -201,8 +202,17 @@ void Lowering::lower(const clang::CFGElement& element) {
       target.handle = is_handle(init->getAnyMember()->getType());
       assign(target, init->getAnyMember()->getType(), init->getInit());
     }
+    if (init->isBaseInitializer() && init->getInit() != nullptr) {
+      // What the base class's constructor makes is this object.
+      const Path made = path(init->getInit());
+      Event& event = emit(Op::alias, init->getSourceLocation());
+      event.target = paths_.self();
+      event.source = made;
+    }
   } else if (const auto destroyed = element.getAs<clang::CFGImplicitDtor>()) {
     destroy(*destroyed);
+  } else if (const auto ended = element.getAs<clang::CFGLifetimeEnds>()) {
+    end_scope(ended->getVarDecl(), ended->getTriggerStmt()->getEndLoc());
   }
 }
 

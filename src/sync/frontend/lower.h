@@ -51,7 +51,12 @@ class Lowering {
   void assign(const Path& target, clang::QualType type, const clang::Expr* right);
   void declare(const clang::DeclStmt* statement);
   void give_back(const clang::ReturnStmt* statement);
+  // Ends (lifetimes.cpp).
+  void free_memory(const Path& memory, clang::SourceLocation at);
+  void end_owned(const Path& object, clang::QualType type, clang::SourceLocation at);
   bool end_object(const Path& object, clang::QualType type, clang::SourceLocation at);
+  void end_parts(const clang::Expr* receiver, const std::string& name, clang::SourceLocation at);
+  void end_scope(const clang::VarDecl* variable, clang::SourceLocation at);
   void end_temporary(const clang::CXXBindTemporaryExpr* bound);
   void remove(const clang::CXXDeleteExpr* gone);
   void destroy(const clang::CFGImplicitDtor& element);

@@ -133,7 +133,15 @@ Path self_path(const Unit& unit, const clang::Decl* declaration) {
 
 }  // namespace
 
+Path PathFinder::self() const { return self_path(unit_, declaration_); }
+
 Path PathFinder::of(const clang::ValueDecl* declaration, bool) {
+  if (const auto* binding = llvm::dyn_cast<clang::BindingDecl>(declaration)) {
+    // What a tuple is taken apart into is not told apart.
+    return binding->getHoldingVar() == nullptr && binding->getBinding() != nullptr
+               ? of(binding->getBinding())
+               : of(binding->getDecomposedDecl());
+  }
   Path path;
   const clang::QualType type = declaration->getType();
   path.handle = is_handle(type);
@@ -373,8 +381,10 @@ Path PathFinder::of_composed(const clang::Expr* e) {
     if (binary->isAssignmentOp()) return of(binary->getLHS());
     if (binary->getLHS()->getType()->isPointerType()) return of(binary->getLHS());
     if (binary->getRHS()->getType()->isPointerType()) return of(binary->getRHS());
-    const clang::Expr* pointer = pointer_inside(binary);
-    return pointer != nullptr ? of(pointer) : Path();
+    if (const clang::Expr* pointer = pointer_inside(binary)) return of(pointer);
+    // A number may be an address on its way back to a pointer.
+    const bool number = binary->isAdditiveOp() && binary->getType()->isIntegerType();
+    return number ? choice(e, binary->getLHS(), binary->getRHS()) : Path();
   }
   if (const auto* choose = llvm::dyn_cast<clang::AbstractConditionalOperator>(e)) {
     return choice(e, choose->getTrueExpr(), choose->getFalseExpr());

@@ -20,6 +20,7 @@ class PathFinder {
 
   /// The temporary that holds the value of a call.
   Path value_of(const clang::Expr* call, bool foreign) const;
+  Path self() const;  ///< The object of the method.
 
   /// What a list puts into the members and elements of `whole`, as alias events.
   void fill(const Path& whole, const clang::InitListExpr& list);

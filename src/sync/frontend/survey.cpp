@@ -196,6 +196,8 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
     const auto* on = llvm::dyn_cast<clang::CXXMemberCallExpr>(call);
     const bool heap = on != nullptr && is_heap(on->getImplicitObjectArgument()->getType());
     if (name.starts_with("useHeap") || (heap && name.starts_with("new"))) use_untracked();
+    if (name == "move" && call->getNumArgs() == 1) hand_on(call->getArg(0));
+    if (name == "release" && on != nullptr) hand_on(on->getImplicitObjectArgument());
     for (unsigned i = 0; i < call->getNumArgs() && i < function->getNumParams(); ++i) {
       const clang::QualType type = function->getParamDecl(i)->getType();
       if (type->isLValueReferenceType()) expose(named_by(call->getArg(i)));
@@ -209,6 +211,10 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
     } else if (name.find("StreamCreateWith") != std::string::npos && first != nullptr) {
       nonblocking.insert(first);
     }
+    return true;
+  }
+  bool VisitReturnStmt(clang::ReturnStmt* back) {
+    if (back->getRetValue() != nullptr) hand_on(back->getRetValue());
     return true;
   }
   bool VisitExpr(clang::Expr* expression) {
@@ -239,6 +245,10 @@ class Surveyor : public clang::RecursiveASTVisitor<Surveyor> {
                            : made->getMethod(above->getSelector(), above->isInstanceMethod());
     unit_.overridden.insert(above->getCanonicalDecl());
     if (body != nullptr) unit_.overridden.insert(body->getCanonicalDecl());
+  }
+  void hand_on(const clang::Expr* value) {
+    const clang::ValueDecl* named = named_by(value);
+    if (named != nullptr) unit_.moved.insert(named);
   }
   void use_untracked() { unit_.result.program.untracked = true; }
   void note_use(const clang::ValueDecl* variable) {

@@ -22,6 +22,7 @@ struct Unit {
   std::set<const clang::Decl*> assigned{};  ///< What something in view gives another value.
   std::set<const clang::Decl*> managed{};   ///< Of cudaMallocManaged.
   std::set<const clang::Decl*> blocking_streams{};  ///< Of cudaStreamCreate alone.
+  std::set<const clang::Decl*> moved{};             ///< Variables whose memory is handed on.
   std::set<const clang::Decl*> counting{};          ///< Semaphores that start above 0.
   std::set<const clang::Decl*> overridden{};        ///< Methods of which a subclass has its own.
   std::set<const clang::Decl*>
