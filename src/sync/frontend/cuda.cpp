@@ -228,7 +228,7 @@ bool Lowering::call_cuda(const clang::CallExpr* call, const std::string& name) {
   const std::string_view what = behind_prefix(name);
   const auto found = table().find(what);
   if (found == table().end()) {
-    if (call_library(call, name)) return true;
+    if (call_library(call, name) || call_driver(call, name)) return true;
     if (what == "StreamQuery" || what == "EventQuery") {
       // A loop around it waits.
       const Path asked = call->getNumArgs() > 0 ? path(call->getArg(0)) : Path();

@@ -63,6 +63,31 @@ Path Lowering::library_queue(const clang::CallExpr* call, Traits& traits) {
   return handle.empty() ? unseen_queue() : handle;
 }
 
+/// The driver's copies and launches. Its device memory has numbers for names, which all are one
+/// here.
+bool Lowering::call_driver(const clang::CallExpr* call, const std::string& name) {
+  const bool launches = name.starts_with("cuLaunch") || name.starts_with("cuGraphLaunch");
+  if (!launches && !name.starts_with("cuMemcpy") && !name.starts_with("cuMemset")) return false;
+  const bool returns_first = launches || name.find("Async") != std::string::npos;
+  Traits traits;
+  Path queue = stream(call, -1, traits);
+  for (unsigned i = 0; i < call->getNumArgs(); ++i) {
+    if (kind_of(call->getArg(i)->getType()) == Kind::stream) {
+      traits = {};
+      queue = stream(call, static_cast<int>(i), traits);
+    }
+  }
+  submit_pointers(call, queue, 0);
+  Event& event = function().blocks[block_].events.back();
+  event.traits = traits;
+  Path memory;
+  memory.root = Root::global;
+  memory.name = "the driver's memory";
+  event.accesses.push_back({memory, true, false});
+  if (!returns_first) emit(Op::wait, call->getExprLoc()).target = queue;
+  return true;
+}
+
 bool Lowering::call_library(const clang::CallExpr* call, const std::string& name) {
   if (!is_device_library(name)) return false;
   Traits traits;

@@ -100,6 +100,7 @@ class Lowering {
   Path default_queue() const;  ///< What a null stream stands for.
 
   // Libraries on a device (libraries.cpp).
+  bool call_driver(const clang::CallExpr* call, const std::string& name);
   bool call_library(const clang::CallExpr* call, const std::string& name);
   Path library_queue(const clang::CallExpr* call, Traits& traits);
 

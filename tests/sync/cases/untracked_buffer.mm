@@ -10,9 +10,9 @@ static id<MTLCommandBuffer> copy(id<MTLCommandQueue> queue, id<MTLBuffer> from, 
   return commands;
 }
 
-void without_tracking(id<MTLCommandQueue> queue, id<MTLBuffer> from,
-                      id<MTLBuffer> to) {
-  id<MTLBuffer> between = [queue.device newBufferWithLength:64 options:MTLResourceHazardTrackingModeUntracked];
+void without_tracking(id<MTLCommandQueue> queue, id<MTLBuffer> from, id<MTLBuffer> to) {
+  id<MTLBuffer> between = [queue.device newBufferWithLength:64
+                                                    options:MTLResourceHazardTrackingModeUntracked];
   id<MTLCommandBuffer> first = copy(queue, from, between);
   [first waitUntilCompleted];  // expect: required
   id<MTLCommandBuffer> second = copy(queue, between, to);
