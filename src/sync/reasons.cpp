@@ -118,9 +118,9 @@ Decision describe(const Program& program, const FlatGraph& graph, const Conflict
     case Cause::order:
       what = conflict.path >= 0 ? fmt::format("submits work that uses `{}`", path)
                                 : "submits work that must come later";
-      out.reason = fmt::format("line {} {} {}, {} uses it", line, what,
-                               graph.untracked ? "and need not come later" : "on another queue",
-                               submitted);
+      out.reason =
+          fmt::format("line {} {} {}, {} uses it", line, what,
+                      graph.untracked ? "and need not come later" : "on another queue", submitted);
       break;
     case Cause::outcome:
       what = "reads the outcome of the command buffer";
