@@ -109,28 +109,19 @@ void Flow::unknown(int event, State& state) {
   if (all) add_outside_work(state);
 }
 
-/// A variable of an inner scope ends.
-void Flow::end_variables(int event, const State& state) {
-  for (const auto& [key, work] : state.work) {
-    if (key.second < 0) continue;
-    for (const int encode : work.encodes) {
-      for (const FlatAccess& access : graph_.events[encode].accesses) {
-        for (const FlatAccess& ends : graph_.events[event].accesses) {
-          if (!graph_.paths.overlap(access.path, ends.path)) continue;
-          report({Cause::scope, key.first, event, access.path, encode, key.second, false});
-        }
-      }
-    }
-  }
-}
-
+/// What a function that returns, or a scope that closes, takes away from work in flight.
 void Flow::leave(int event, State& state) {
-  if (!graph_.events[event].accesses.empty()) return end_variables(event, state);
-  const auto frame = graph_.frames.find(graph_.events[event].frame);
-  if (frame == graph_.frames.end()) return;
+  const FlatEvent& flat = graph_.events[event];
+  const auto frame = graph_.frames.find(flat.frame);
+  if (flat.accesses.empty() && frame == graph_.frames.end()) return;
   const auto ends = [&](int path) {
-    return graph_.paths.path(path).dies &&
-           std::binary_search(frame->second.paths.begin(), frame->second.paths.end(), path);
+    if (flat.accesses.empty()) {
+      return graph_.paths.path(path).dies &&
+             std::binary_search(frame->second.paths.begin(), frame->second.paths.end(), path);
+    }
+    return std::any_of(flat.accesses.begin(), flat.accesses.end(), [&](const FlatAccess& ended) {
+      return graph_.paths.overlap(path, ended.path);
+    });
   };
   for (const auto& [key, work] : state.work) {
     if (key.second < 0) continue;
@@ -142,7 +133,7 @@ void Flow::leave(int event, State& state) {
       }
     }
   }
-  forget_frame(frame->second, state);
+  if (flat.accesses.empty()) forget_frame(frame->second, state);
 }
 
 /// What the call's variables were bound to; objects that only they named can never be asked for

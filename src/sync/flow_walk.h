@@ -54,7 +54,6 @@ class Flow {
   void host(int event, State& state);
   void unknown(int event, State& state);
   void leave(int event, State& state);
-  void end_variables(int event, const State& state);
   void forget_frame(const FlatFrame& frame, State& state) const;
   void check_later_work(int event, const Work& later, int queue, const State& state);
 

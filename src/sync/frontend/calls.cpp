@@ -93,10 +93,6 @@ bool draws_random(const clang::CXXOperatorCallExpr* call) {
   });
 }
 
-}  // namespace
-
-namespace {
-
 /// MTL::HandlerFunction and its like: what it holds runs when a command buffer is done.
 bool is_completion_handler(clang::QualType type) {
   const std::string name = type.getCanonicalType().getAsString();

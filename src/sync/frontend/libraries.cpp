@@ -49,15 +49,19 @@ bool is_handle_value(const clang::Expr* argument) {
   return type->isPointerType() && type->getPointeeType()->isRecordType();
 }
 
+/// Where the call names its stream; -1 where it does not.
+int stream_argument(const clang::CallExpr* call) {
+  for (unsigned i = 0; i < call->getNumArgs(); ++i) {
+    if (kind_of(call->getArg(i)->getType()) == Kind::stream) return static_cast<int>(i);
+  }
+  return -1;
+}
+
 }  // namespace
 
 /// The stream that a library's call works on.
 Path Lowering::library_queue(const clang::CallExpr* call, Traits& traits) {
-  for (unsigned i = 0; i < call->getNumArgs(); ++i) {
-    if (kind_of(call->getArg(i)->getType()) == Kind::stream) {
-      return stream(call, static_cast<int>(i), traits);
-    }
-  }
+  if (const int given = stream_argument(call); given >= 0) return stream(call, given, traits);
   const bool by_handle = call->getNumArgs() > 0 && is_handle_value(call->getArg(0));
   const Path handle = by_handle ? path(call->getArg(0)) : Path();
   return handle.empty() ? unseen_queue() : handle;
@@ -70,13 +74,7 @@ bool Lowering::call_driver(const clang::CallExpr* call, const std::string& name)
   if (!launches && !name.starts_with("cuMemcpy") && !name.starts_with("cuMemset")) return false;
   const bool returns_first = launches || name.find("Async") != std::string::npos;
   Traits traits;
-  Path queue = stream(call, -1, traits);
-  for (unsigned i = 0; i < call->getNumArgs(); ++i) {
-    if (kind_of(call->getArg(i)->getType()) == Kind::stream) {
-      traits = {};
-      queue = stream(call, static_cast<int>(i), traits);
-    }
-  }
+  const Path queue = stream(call, stream_argument(call), traits);
   submit_pointers(call, queue, 0);
   Event& event = function().blocks[block_].events.back();
   event.traits = traits;

@@ -139,11 +139,7 @@ void Lowering::end_parts(const clang::Expr* receiver, const std::string& name,
 
 void Lowering::remove(const clang::CXXDeleteExpr* gone) {
   const Path freed = path(gone->getArgument());
-  if (!freed.empty()) {
-    Event& event = emit(Op::host, gone->getExprLoc());
-    event.accesses.push_back({freed, true, false});
-    event.text = fmt::format("frees `{}`", to_string(freed));
-  }
+  if (!freed.empty()) free_memory(freed, gone->getExprLoc());
   const clang::QualType type = gone->getDestroyedType();
   const clang::CXXRecordDecl* record = type.isNull() ? nullptr : type->getAsCXXRecordDecl();
   if (record == nullptr || !record->hasDefinition()) return;
