@@ -266,6 +266,8 @@ std::vector<OpCase> attention_cases() {
     // cajal-20m, then GPT-2 124M; last dropout as GPT-2 trains with.
     for (const AttentionSize& size : {AttentionSize{1, 512, 8, 64, dtype},
                                       {4, 512, 8, 64, dtype},
+                                      {8, 512, 8, 64, dtype},
+                                      {32, 512, 8, 64, dtype},
                                       {1, 1024, 12, 64, dtype},
                                       {4, 512, 8, 64, dtype, 0.1F}}) {
       cases.push_back(for_speed(attention_case(size)));

@@ -9,35 +9,44 @@ namespace cajal::ops {
 namespace cuda_attention {
 namespace {
 
-/// Blocks of 64 tokens, over all heads, from which on cuDNN is the quicker one. Measured on an H200
-/// with 512 tokens and 8 heads 64 wide, us, ours / cuDNN: forward 8.2 / 9.6 at 64 blocks, 12.5 /
-/// 9.9 at 128; backward 19.5 / 25.5 at 128 blocks, 35.1 / 28.0 at 256.
-constexpr std::int64_t kFewestBlocksForward = 128;
-constexpr std::int64_t kFewestBlocksBackward = 256;
 constexpr std::int64_t kBlock = 64;
 
-std::int64_t fewest_blocks(const AttentionArgs&) { return kFewestBlocksForward; }
-std::int64_t fewest_blocks(const AttentionBackwardArgs&) { return kFewestBlocksBackward; }
+/// Of tokens, over all heads.
+std::int64_t blocks_of(const Sizes& sizes) {
+  return (sizes.tokens + kBlock - 1) / kBlock * sizes.heads;
+}
+
+/// Blocks from which on cuDNN is quicker than our kernels for any card. Measured on an H200 with
+/// 512 tokens and 8 heads 64 wide, us, ours / cuDNN: forward 8.2 / 9.6 at 64 blocks, 12.5 / 9.9 at
+/// 128; backward 19.5 / 25.5 at 128 blocks, 35.1 / 28.0 at 256.
+constexpr std::int64_t kFewestForCudnnForward = 128;
+constexpr std::int64_t kFewestForCudnnBackward = 256;
+
+/// Blocks from which on our kernel for Hopper is. On the same card and heads, us, the better of the
+/// others / Hopper's: 28 / 20 at 256 blocks, 50 / 34 at 512, 146 / 115 at 2048; 12 heads of 1024
+/// tokens: 41 / 24 at 192. At 64 it takes a microsecond less, but as two kernels: 2 % of a step
+/// more.
+constexpr std::int64_t kFewestForWgmma = 128;
+
+std::int64_t fewest_for_cudnn(const AttentionArgs&) { return kFewestForCudnnForward; }
+std::int64_t fewest_for_cudnn(const AttentionBackwardArgs&) { return kFewestForCudnnBackward; }
 
 /// cuDNN has fused kernels for bf16 and heads that are a multiple of 8 wide, the quickest there are
-/// where the problem fills the card. Its dropout draws other random numbers than attention.h's, and
-/// its f32 would be computed in TF32. Where a value is infinite or NaN it may also reach the
-/// queries of its block that do not see it; with our kernels it does not. run_cudnn may still say
-/// no: then it is our kernels' turn too.
+/// forward where the problem fills the card. Its dropout draws other random numbers than
+/// attention.h's, and its f32 would be computed in TF32. Where a value is infinite or NaN it may
+/// also reach the queries of its block that do not see it; with our kernels for any card it does
+/// not. run_cudnn may still say no: then it is our kernels' turn too.
 template <class Args>
 bool prefers_cudnn(const Args& args) {
   const Sizes sizes = sizes_of(args.qkv, args.heads);
-  const std::int64_t blocks = (sizes.tokens + kBlock - 1) / kBlock * sizes.heads;
   return args.qkv.dtype == DType::bf16 && args.dropout.probability == 0.0F &&
-         sizes.width % 8 == 0 && sizes.width <= kWidestCudnn && blocks >= fewest_blocks(args);
+         sizes.width % 8 == 0 && sizes.width <= kWidestCudnn &&
+         blocks_of(sizes) >= fewest_for_cudnn(args);
 }
 
-template <class Args>
-Kernel choose(const Args& args) {
-  return [args, cudnn = prefers_cudnn(args)](ExecutionContext& context) {
-    if (cudnn && run_cudnn(cuda(context), args)) return;
-    run_own(cuda(context), args);
-  };
+/// Hopper's instructions sum whole tiles, so that a NaN may reach its block's rows as with cuDNN.
+bool prefers_wgmma(const AttentionBackwardArgs& args) {
+  return blocks_of(sizes_of(args.qkv, args.heads)) >= kFewestForWgmma;
 }
 
 template <class T>
@@ -94,10 +103,20 @@ void run_cached(CudaContext& context, const CacheProblem<T>& problem) {
 
 namespace cuda_backend {
 
-Kernel attention(const AttentionArgs& args) { return cuda_attention::choose(args); }
+Kernel attention(const AttentionArgs& args) {
+  return [args, cudnn = cuda_attention::prefers_cudnn(args)](ExecutionContext& context) {
+    if (cudnn && cuda_attention::run_cudnn(cuda(context), args)) return;
+    cuda_attention::run_own(cuda(context), args);
+  };
+}
 
 Kernel attention_backward(const AttentionBackwardArgs& args) {
-  return cuda_attention::choose(args);
+  return [args, wgmma = cuda_attention::prefers_wgmma(args),
+          cudnn = cuda_attention::prefers_cudnn(args)](ExecutionContext& context) {
+    if (wgmma && cuda_attention::run_wgmma(cuda(context), args)) return;
+    if (cudnn && cuda_attention::run_cudnn(cuda(context), args)) return;
+    cuda_attention::run_own(cuda(context), args);
+  };
 }
 
 Kernel cached_attention(const CachedAttentionArgs& args) {

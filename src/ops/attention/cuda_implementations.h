@@ -14,6 +14,10 @@ namespace cajal::ops::cuda_attention {
 void run_own(CudaContext& context, const AttentionArgs& args);
 void run_own(CudaContext& context, const AttentionBackwardArgs& args);
 
+/// Our own kernel for Hopper: bf16, no dropout, heads 64 wide, tokens a multiple of 64. False, and
+/// nothing launched, where it does not fit.
+bool run_wgmma(CudaContext& context, const AttentionBackwardArgs& args);
+
 /// The widest heads that cuDNN is asked for.
 inline constexpr int kWidestCudnn = 128;
 

@@ -59,6 +59,10 @@ void run_own(CudaContext& context, const AttentionArgs& args) {
   if (!mma_forward(context, problem)) simt_forward(context, problem);
 }
 
+bool run_wgmma(CudaContext& context, const AttentionBackwardArgs& args) {
+  return args.qkv.dtype == DType::bf16 && wgmma_backward(context, problem_of<__nv_bfloat16>(args));
+}
+
 void run_own(CudaContext& context, const AttentionBackwardArgs& args) {
   if (args.qkv.dtype == DType::f32) {
     simt_backward(context, problem_of<float>(args));

@@ -71,6 +71,10 @@ inline constexpr int kWidestMma = 128;
 bool mma_forward(CudaContext& context, const ForwardProblem<__nv_bfloat16>& problem);
 bool mma_backward(CudaContext& context, const BackwardProblem<__nv_bfloat16>& problem);
 
+/// Hopper's asynchronous tensor cores: heads 64 wide, tokens in whole tiles of 64, no dropout.
+/// False, and nothing launched, for anything else.
+bool wgmma_backward(CudaContext& context, const BackwardProblem<__nv_bfloat16>& problem);
+
 /// Any width, plain FP32 arithmetic.
 template <class T>
 void simt_forward(CudaContext& context, const ForwardProblem<T>& problem);

@@ -34,6 +34,8 @@ CudaContext::CudaContext(Device& device, const CudaProperties& properties,
 CudaContext::~CudaContext() = default;
 
 std::span<std::byte> CudaContext::scratch(std::size_t bytes) {
+  std::size_t& most = scratch_of_[operation_];
+  most = std::max(most, bytes);
   const Buffer& held = lane_->scratch;
   if (!held || bytes > held.size()) grow_scratch(*lane_, std::max(bytes, kSmallestScratch));
   return {held.device_data<std::byte>(), bytes};
@@ -46,11 +48,17 @@ void CudaContext::grow_scratch(CudaLane& lane, std::size_t bytes) {
   memory_->order_before(lane.stream.get());
 }
 
-void CudaContext::prepare_lanes() {
-  const Buffer& needed = lanes_[kCriticalLane].scratch;
-  if (!needed) return;
-  for (CudaLane& lane : lanes_) {
-    if (!lane.scratch || lane.scratch.size() < needed.size()) grow_scratch(lane, needed.size());
+void CudaContext::prepare_lanes(const std::vector<Command>& commands,
+                                const std::vector<ScheduledCommand>& places) {
+  std::array<std::size_t, kCudaLanes> needed{};
+  for (std::size_t i = 0; i < commands.size(); ++i) {
+    const auto taken = scratch_of_.find(commands[i].operation);
+    if (taken == scratch_of_.end()) continue;
+    needed[places[i].lane] = std::max(needed[places[i].lane], taken->second);
+  }
+  for (std::size_t lane = 0; lane < kCudaLanes; ++lane) {
+    const Buffer& held = lanes_[lane].scratch;
+    if (needed[lane] > (held ? held.size() : 0)) grow_scratch(lanes_[lane], needed[lane]);
   }
 }
 

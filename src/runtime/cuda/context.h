@@ -94,7 +94,10 @@ class CudaContext final : public ExecutionContext {
     DescribeFault describe;
   };
   void begin_command(const std::string& operation, std::size_t lane);
-  void prepare_lanes();  ///< Before a capture: every lane gets the scratch that one has needed.
+  /// Before a capture: every lane gets the scratch that its commands took when they were launched
+  /// one by one.
+  void prepare_lanes(const std::vector<Command>& commands,
+                     const std::vector<ScheduledCommand>& places);
   const std::string& operation() const { return operation_; }
   std::vector<Fault> take_faults();  ///< Slots handed out since the last call.
   cudaStream_t lane_stream(std::size_t lane) const { return lanes_.at(lane).stream.get(); }
@@ -118,6 +121,7 @@ class CudaContext final : public ExecutionContext {
   std::vector<std::shared_ptr<HostBlock>> fault_pages_;
   std::size_t fault_words_used_ = 0;  ///< In the last page.
   std::map<std::string, std::shared_ptr<void>> cache_;
+  std::map<std::string, std::size_t> scratch_of_;  ///< The most by an operation's name.
 };
 
 inline CudaContext& cuda(ExecutionContext& context) { return static_cast<CudaContext&>(context); }

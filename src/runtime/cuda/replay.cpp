@@ -33,8 +33,8 @@ void join_lanes(const CudaContext& context) {
   }
 }
 
-void launch_all(CudaContext& context, const std::vector<Command>& commands) {
-  const std::vector<ScheduledCommand> places = schedule(commands);
+void launch_all(CudaContext& context, const std::vector<Command>& commands,
+                const std::vector<ScheduledCommand>& places) {
   std::vector<CudaEvent> events(commands.size());
   fork_lanes(context);
   for (std::size_t i = 0; i < commands.size(); ++i) {
@@ -50,9 +50,10 @@ void launch_all(CudaContext& context, const std::vector<Command>& commands) {
 }  // namespace
 
 Replay::Replay(CudaContext& context, const CommandBuffer& buffer) {
-  context.prepare_lanes();
+  const std::vector<ScheduledCommand> places = schedule(buffer.commands());
+  context.prepare_lanes(buffer.commands(), places);
   const cudaStream_t stream = context.lane_stream(kCriticalLane);
-  executable_ = capture_graph(stream, [&] { launch_all(context, buffer.commands()); });
+  executable_ = capture_graph(stream, [&] { launch_all(context, buffer.commands(), places); });
   check_cuda(cudaGraphUpload(executable_.get(), stream), "cudaGraphUpload");
   faults_ = context.take_faults();
 }

@@ -1,4 +1,5 @@
-// cuDNN's attention by itself, whatever the operation would choose.
+// The ways in which a CUDA device computes attention, each by itself, whatever the operation would
+// choose.
 #pragma once
 
 #include <memory>
@@ -16,6 +17,10 @@ std::string cudnn_absence();
 void encode_cudnn(CommandBuffer& commands, const ops::AttentionArgs& args,
                   const std::shared_ptr<std::string>& refusal);
 void encode_cudnn(CommandBuffer& commands, const ops::AttentionBackwardArgs& args,
+                  const std::shared_ptr<std::string>& refusal);
+
+/// Records the kernel for Hopper likewise.
+void encode_wgmma(CommandBuffer& commands, const ops::AttentionBackwardArgs& args,
                   const std::shared_ptr<std::string>& refusal);
 
 }  // namespace cajal::testing
