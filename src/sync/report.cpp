@@ -99,6 +99,12 @@ void add_file(const FileScan& scan, std::string& out, std::size_t width) {
     out += fmt::format("        {} more places do not parse\n",
                        scan.unit.unparsed.size() - kMostErrors);
   }
+  for (const std::string& name : scan.unit.checks) {
+    out += wrapped(fmt::format("`{}` is not declared in view: taken to check what its argument "
+                               "returns",
+                               name),
+                   kIndent, width);
+  }
 }
 
 }  // namespace

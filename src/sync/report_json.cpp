@@ -41,6 +41,7 @@ Json file_json(const FileScan& scan) {
   for (const Missing& missing : scan.decisions.missing) {
     out["missing"].push_back(missing_json(missing));
   }
+  if (!scan.unit.checks.empty()) out["checks"] = scan.unit.checks;
   out["unparsed"] = Json::array();
   for (const auto& [line, why] : scan.unit.unparsed) {
     out["unparsed"].push_back({{"line", line}, {"why", why}});

@@ -47,8 +47,10 @@ struct UnitResult {
   std::vector<CommitText> commits;
   std::vector<MakeText> makes;
   std::vector<std::pair<unsigned, std::string>> unparsed;  ///< Lines that the parser refused.
-  std::set<unsigned> seen_waits;                           ///< Lines on which the tree has a wait.
-  bool broken = false;                                     ///< Parsing gave nothing at all.
+  /// Macros from headers that are not at hand, taken to evaluate their arguments.
+  std::set<std::string> checks;
+  std::set<unsigned> seen_waits;  ///< Lines on which the tree has a wait.
+  bool broken = false;            ///< Parsing gave nothing at all.
 };
 
 enum class Language { none, objc, objcxx, cxx, cuda, hip };

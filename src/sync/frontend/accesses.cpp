@@ -7,6 +7,7 @@
 #include "clang/AST/DeclTemplate.h"
 #include "clang/AST/ExprCXX.h"
 #include "clang/AST/ExprObjC.h"
+#include "sync/frontend/addresses.h"
 #include "sync/frontend/lower.h"
 
 namespace cajal::sync::frontend {
@@ -47,12 +48,20 @@ bool is_mutable_reference(clang::QualType type) {
 
 }  // namespace
 
+/// Whether the lvalue carries the name of the memory that it leads to.
+bool Lowering::is_slot(const clang::Expr* lvalue) const {
+  if (is_reference_like(lvalue->getType())) return true;
+  const auto* name = llvm::dyn_cast<clang::DeclRefExpr>(lvalue);
+  return name != nullptr && lvalue->getType()->isIntegerType() &&
+         is_address(unit_, name->getDecl());
+}
+
 /// A plain variable that nothing else can reach is no memory that a device could share.
 bool Lowering::matters(const clang::Expr* lvalue) const {
   const clang::Expr* e = bare(lvalue);
   if (e == nullptr) return false;
   const clang::QualType type = e->getType();
-  if (is_reference_like(type)) {
+  if (is_slot(e)) {
     const clang::ValueDecl* named = named_by(e);
     return (named != nullptr && unit_.exposed.contains(named)) || is_pointer_in_memory(e);
   }
@@ -78,7 +87,7 @@ void Lowering::access(const clang::Expr* lvalue, bool is_write, bool is_read) {
   if (lvalue == nullptr || !matters(lvalue)) return;
   Path touched = path(lvalue);
   if (touched.empty()) return;
-  if (is_reference_like(bare(lvalue)->getType())) touched = slot_of(touched);
+  if (is_slot(bare(lvalue))) touched = slot_of(touched);
   Event& event = emit(Op::host, lvalue->getExprLoc());
   const clang::ValueDecl* named = named_by(lvalue);
   event.traits.managed = named != nullptr && unit_.managed.contains(named);
@@ -130,9 +139,9 @@ void Lowering::assign(const clang::Expr* left, const clang::Expr* right) {
     if (type->isRecordType()) {
       if (right->isGLValue()) read(right);
       // Pointers in it lead on to the same memory.
-      if (holds_references(type)) assign(path(left), type, right);
+      if (leads_on(unit_, type)) assign(path(left), type, right);
     }
-    if (type->isIntegerType() && pointer_inside(right) != nullptr) assign(path(left), type, right);
+    if (carries_address(unit_, right)) assign(path(left), type, right);
     return;
   }
   if (matters(left)) write(left);
@@ -147,7 +156,7 @@ void Lowering::declare(const clang::DeclStmt* statement) {
     const Path target = paths_.of(variable);
     const clang::Expr* init = bare(variable->getInit());
     if (init == nullptr) continue;
-    const bool address = type->isIntegerType() && pointer_inside(init) != nullptr;
+    const bool address = carries_address(unit_, variable->getInit());
     if (address || llvm::isa<clang::LambdaExpr>(init) || llvm::isa<clang::BlockExpr>(init)) {
       const Path held = path(init);
       if (held.empty()) continue;
@@ -157,7 +166,7 @@ void Lowering::declare(const clang::DeclStmt* statement) {
       continue;
     }
     const bool copied_record = copies_as_value(type) && type->isRecordType();
-    if (copied_record && !holds_references(type)) continue;
+    if (copied_record && !leads_on(unit_, type)) continue;
     if (copies_as_value(type) && !copied_record) {
       // An array of pointers initialised by a list: each of them may be any of its elements.
       if (const auto* list = llvm::dyn_cast<clang::InitListExpr>(init)) {
@@ -191,7 +200,8 @@ void Lowering::declare(const clang::DeclStmt* statement) {
 void Lowering::give_back(const clang::ReturnStmt* statement) {
   const clang::Expr* value = statement->getRetValue();
   if (value == nullptr) return;
-  const bool refers = is_reference_like(value->getType()) || value->isGLValue();
+  const bool refers =
+      is_reference_like(value->getType()) || value->isGLValue() || carries_address(unit_, value);
   if (!refers && !value->getType()->isRecordType()) return;
   Path result;
   result.root = Root::result;

@@ -9,6 +9,7 @@
 #include "clang/AST/DeclObjC.h"
 #include "clang/AST/ExprCXX.h"
 #include "clang/AST/ExprObjC.h"
+#include "sync/frontend/addresses.h"
 #include "sync/frontend/lower.h"
 
 namespace cajal::sync::frontend {
@@ -182,7 +183,8 @@ void Lowering::describe_call(Event& event, const clang::Expr* call, const clang:
                              const std::vector<const clang::Expr*>& arguments) {
   for (const clang::Expr* argument : arguments) {
     const clang::QualType type = argument->getType();
-    const bool named = is_reference_like(type) || argument->isGLValue() || type->isRecordType();
+    const bool named = is_reference_like(type) || argument->isGLValue() || type->isRecordType() ||
+                       carries_address(unit_, argument);
     const bool default_stream = kind_of(type) == Kind::stream && is_null(argument, unit_.context);
     event.arguments.push_back(default_stream ? default_queue() : named ? path(argument) : Path());
   }

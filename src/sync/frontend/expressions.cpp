@@ -56,12 +56,16 @@ bool is_null(const clang::Expr* expression, clang::ASTContext& context) {
              context, clang::Expr::NPC_ValueDependentIsNotNull) != clang::Expr::NPCK_NotNull;
 }
 
+bool keeps_address(const clang::BinaryOperator& binary) {
+  return binary.isAdditiveOp() || binary.isBitwiseOp();
+}
+
 const clang::Expr* pointer_inside(const clang::Expr* expression) {
   expression = bare(expression);
   if (expression == nullptr) return nullptr;
   if (is_reference_like(expression->getType())) return expression;
   const auto* binary = llvm::dyn_cast<clang::BinaryOperator>(expression);
-  if (binary == nullptr || !binary->isAdditiveOp()) return nullptr;
+  if (binary == nullptr || !keeps_address(*binary)) return nullptr;
   const clang::Expr* left = pointer_inside(binary->getLHS());
   return left != nullptr ? left : pointer_inside(binary->getRHS());
 }

@@ -41,6 +41,9 @@ std::string field_of_accessor(const clang::ObjCMethodDecl* method);
 
 bool is_null(const clang::Expr* expression, clang::ASTContext& context);
 
+/// An offset, a tag in the low bits: the result may still be the operand's address.
+bool keeps_address(const clang::BinaryOperator& binary);
+
 /// The expression of pointer type that an integer was made from, if any.
 const clang::Expr* pointer_inside(const clang::Expr* expression);
 

@@ -46,6 +46,7 @@ class Lowering {
   void write(const clang::Expr* lvalue);
   void access(const clang::Expr* lvalue, bool is_write, bool is_read);
   void touch_unseen(const clang::Expr* lvalue);
+  bool is_slot(const clang::Expr* lvalue) const;
   bool matters(const clang::Expr* lvalue) const;
   void assign(const clang::Expr* left, const clang::Expr* right);
   void assign(const Path& target, clang::QualType type, const clang::Expr* right);

@@ -17,6 +17,7 @@
 #include "llvm/Support/CrashRecoveryContext.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/VirtualFileSystem.h"
+#include "sync/frontend/checks.h"
 #include "sync/frontend/lower.h"
 #include "sync/frontend/stubs.h"
 #include "sync/frontend/survey.h"
@@ -208,18 +209,31 @@ Language language_of(const std::string& path) {
 UnitResult parse(const std::string& path, const std::string& text, Language language,
                  const std::vector<std::string>& flags) {
   UnitResult result = parse_once(path, text, language, flags);
+  std::vector<std::string> more = flags;
+  const auto again = [&] {
+    UnitResult next = parse_once(path, text, language, more);
+    const bool better = next.unparsed.size() < result.unparsed.size();
+    if (better) result = std::move(next);
+    return better;
+  };
   const bool objc = language == Language::objc || language == Language::objcxx;
   const bool manual =
       std::any_of(result.unparsed.begin(), result.unparsed.end(), [](const auto& error) {
         return error.second.find("ARC") != std::string::npos ||
                error.second.find("bridged cast") != std::string::npos;
       });
-  if (!objc || !manual) return result;
-  // Retain and release by hand.
-  std::vector<std::string> without = flags;
-  without.push_back("-fno-objc-arc");
-  UnitResult again = parse_once(path, text, language, without);
-  return again.unparsed.size() < result.unparsed.size() ? again : result;
+  if (objc && manual) {
+    more.push_back("-fno-objc-arc");  // Retain and release by hand.
+    if (!again()) more.pop_back();
+  }
+  const auto checks = unknown_checks(result.unparsed, text);
+  for (const std::string& name : checks) more.push_back(stand_in(name, text));
+  if (!checks.empty() && again()) {
+    for (const std::string& name : checks) {
+      if (passes_on(name, text)) result.checks.insert(name);
+    }
+  }
+  return result;
 }
 
 }  // namespace cajal::sync::frontend

@@ -9,6 +9,7 @@
 #include "clang/AST/DeclObjC.h"
 #include "clang/AST/ExprCXX.h"
 #include "clang/AST/ExprObjC.h"
+#include "sync/frontend/addresses.h"
 #include "sync/frontend/types.h"
 
 namespace cajal::sync::frontend {
@@ -146,8 +147,11 @@ Path PathFinder::of(const clang::ValueDecl* declaration, bool) {
   const clang::QualType type = declaration->getType();
   path.handle = is_handle(type);
   const auto* param = llvm::dyn_cast<clang::ParmVarDecl>(declaration);
-  // A number that is passed by value is the function's own copy.
-  if (param != nullptr && !type->isArithmeticType() && !type->isEnumeralType()) {
+  // Numbers that are passed by value are the function's own copy.
+  const bool numbers = type->isArithmeticType() || type->isEnumeralType()
+                           ? !is_address(unit_, declaration)
+                           : type->isRecordType() && !leads_on(unit_, type);
+  if (param != nullptr && !numbers) {
     const auto owner =
         unit_.functions.find(llvm::cast<clang::Decl>(param->getDeclContext())->getCanonicalDecl());
     path.root = Root::param;
@@ -364,7 +368,8 @@ void PathFinder::fill(const Path& whole, const clang::InitListExpr& list) {
     part.handle = is_handle(item->getType());
     if (const auto* inner = llvm::dyn_cast<clang::InitListExpr>(bare(item))) {
       fill(part, *inner);
-    } else if (is_reference_like(item->getType()) || item->getType()->isRecordType()) {
+    } else if (is_reference_like(item->getType()) || item->getType()->isRecordType() ||
+               carries_address(unit_, item)) {
       Event alias;
       alias.op = Op::alias;
       alias.target = part;
@@ -383,7 +388,7 @@ Path PathFinder::of_composed(const clang::Expr* e) {
     if (binary->getRHS()->getType()->isPointerType()) return of(binary->getRHS());
     if (const clang::Expr* pointer = pointer_inside(binary)) return of(pointer);
     // A number may be an address on its way back to a pointer.
-    const bool number = binary->isAdditiveOp() && binary->getType()->isIntegerType();
+    const bool number = keeps_address(*binary) && binary->getType()->isIntegerType();
     return number ? choice(e, binary->getLHS(), binary->getRHS()) : Path();
   }
   if (const auto* choose = llvm::dyn_cast<clang::AbstractConditionalOperator>(e)) {

@@ -10,6 +10,7 @@
 #include "clang/AST/ExprCXX.h"
 #include "clang/AST/ExprObjC.h"
 #include "clang/AST/RecursiveASTVisitor.h"
+#include "sync/frontend/addresses.h"
 #include "sync/frontend/paths.h"
 #include "sync/frontend/types.h"
 
@@ -390,6 +391,7 @@ std::vector<Code> survey(Unit& unit, const std::vector<std::pair<unsigned, std::
     any_opaque = any_opaque || !code.opaque.empty();
   }
   note_unseen_pointers(unit, surveyor);
+  note_addresses(unit);
   if (any_opaque) {
     // What does not parse may call anything.
     for (Function& function : unit.result.program.functions) {

@@ -13,6 +13,9 @@
 
 namespace cajal::sync::frontend {
 
+/// A declaration, or, where the number is not -1, that parameter of it.
+using AddressKey = std::pair<const clang::Decl*, int>;
+
 /// What lowering needs to know of the whole file.
 struct Unit {
   clang::ASTContext& context;
@@ -27,6 +30,7 @@ struct Unit {
   std::set<const clang::Decl*> overridden{};        ///< Methods of which a subclass has its own.
   std::set<const clang::Decl*>
       unseen_pointers{};                       ///< Set by code out of sight, as far as is known.
+  std::set<AddressKey> addresses{};            ///< frontend/addresses.h
   bool resident = false;                       ///< A residency set gives the device its memory.
   std::map<int, std::vector<Path>> signals{};  ///< Semaphores that a function signals.
   bool per_thread_stream = false;
