@@ -18,6 +18,13 @@ inline constexpr int kTileRowBytes = kTileSide * 2;
 inline constexpr int kWgmmaTileBytes = kTileSide * kTileRowBytes;
 inline constexpr int kWarpgroup = 128;
 
+/// The same in all lanes, known to the compiler as such: what products' addresses are made of. Else
+/// every product waits until theirs have been copied into the registers that it takes them from.
+template <class T>
+__device__ T uniform(T x) {
+  return __shfl_sync(0xffffffffU, x, 0);
+}
+
 // Barriers in shared memory: the phase ends when all have arrived and all announced bytes are
 // there.
 
@@ -116,15 +123,16 @@ __device__ inline void settle(LeftFragment (&left)[4]) {
 /// How an operand lies: `along` has the summed dimension in its rows, `across` row by row.
 enum class Summed : int { along = 0, across = 1 };
 
-/// A step of a tile: 16 of the elements summed over.
+/// A step of a tile: 16 of the elements summed over. In units of 16 bytes; the upper half says how
+/// far eight rows lie apart and how they are swizzled.
 template <Summed kSummed>
 __device__ std::uint64_t operand(std::uint32_t tile, int step) {
-  constexpr std::uint64_t kSwizzle128 = std::uint64_t{1} << 62;
-  constexpr std::uint64_t kEightRows = std::uint64_t{8 * kTileRowBytes / 16} << 32;
-  constexpr std::uint64_t kUnused = std::uint64_t{1} << 16;
-  constexpr int kStepBytes = kSummed == Summed::along ? 16 * 2 : 16 * kTileRowBytes;
-  return kSwizzle128 | kEightRows | kUnused |
-         ((tile + static_cast<std::uint32_t>(step * kStepBytes)) >> 4);
+  constexpr std::uint32_t kSwizzle128 = 1U << 30;
+  constexpr std::uint32_t kEightRows = 8 * kTileRowBytes / 16;
+  constexpr std::uint32_t kUnused = 1U << 16;
+  constexpr std::uint32_t kStep = (kSummed == Summed::along ? 16 * 2 : 16 * kTileRowBytes) / 16;
+  const std::uint32_t low = (tile / 16 | kUnused) + static_cast<std::uint32_t>(step) * kStep;
+  return std::uint64_t{kSwizzle128 | kEightRows} << 32 | low;
 }
 
 __device__ inline void begin_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -203,6 +211,21 @@ __device__ inline void set_product(Accumulators& sums, std::uint32_t left, std::
                   step > 0);
   }
   commit_products();
+}
+
+/// Among four neighbouring lanes: lane l's word i becomes lane i's word l.
+__device__ inline void turn_around(std::uint32_t (&words)[4]) {
+#pragma unroll
+  for (unsigned bit = 1; bit < 4; bit *= 2) {
+    const bool upper = (threadIdx.x & bit) != 0;
+#pragma unroll
+    for (unsigned i = 0; i < 4; ++i) {
+      if ((i & bit) != 0) continue;
+      const std::uint32_t given = upper ? words[i] : words[i | bit];
+      const std::uint32_t taken = __shfl_xor_sync(0xffffffffU, given, static_cast<int>(bit));
+      (upper ? words[i] : words[i | bit]) = taken;
+    }
+  }
 }
 
 /// Accumulators, rounded, as the left operand of the next product.

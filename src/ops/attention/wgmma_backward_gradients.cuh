@@ -10,7 +10,7 @@ class Gradients {
   __device__ Gradients(const Arguments& arguments, const Memory& memory)
       : a_(arguments),
         memory_(memory),
-        group_(static_cast<int>(threadIdx.x) / kWarpgroup),
+        group_(uniform(static_cast<int>(threadIdx.x) / kWarpgroup)),
         warp_(static_cast<int>(threadIdx.x) / 32 % 4),
         lane_(static_cast<int>(threadIdx.x) % 32),
         scale_log2_(a_.scale * kLog2E) {}
@@ -18,7 +18,7 @@ class Gradients {
   __device__ void run() {
     for (;; own_.next()) {
       wait_phase(memory_.own_full(own_.place), own_.parity);
-      const unsigned index = memory_.index(own_.place);
+      const unsigned index = uniform(static_cast<unsigned>(memory_.index(own_.place)));
       if (index >= item_count(a_)) return;
       const Item item = item_at(a_, index);
       if (!exists(item)) {
@@ -229,13 +229,22 @@ class Gradients {
                                item.own_tile(group_) * kTileSide + upper_row();
     Bf16* const to =
         gradient + token * a_.gradient_stride + item.head % a_.heads_a_sequence * kTileSide;
+// Lane t of four has columns 8 j + 2 t and the next of every j; turned around, the eight columns
+// of every fourth j.
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
+      Bf16* const row = to + half * 8 * a_.gradient_stride;
 #pragma unroll
-      for (int j = 0; j < 8; ++j) {
-        const float* const at = sums.at + j * 4 + half * 2;
-        *reinterpret_cast<std::uint32_t*>(to + half * 8 * a_.gradient_stride + column(j)) =
-            pack(at[0] * factor, at[1] * factor);
+      for (int four = 0; four < 2; ++four) {
+        std::uint32_t words[4];
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          const float* const at = sums.at + (four * 4 + j) * 4 + half * 2;
+          words[j] = pack(at[0] * factor, at[1] * factor);
+        }
+        turn_around(words);
+        *reinterpret_cast<uint4*>(row + (four * 4 + lane_ % 4) * 8) = {words[0], words[1], words[2],
+                                                                       words[3]};
       }
     }
   }
