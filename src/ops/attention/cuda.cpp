@@ -23,8 +23,8 @@ constexpr std::int64_t kFewestForCudnnForward = 128;
 constexpr std::int64_t kFewestForCudnnBackward = 256;
 
 /// Blocks from which on our kernel for Hopper is. On the same card and heads, us, the better of the
-/// others / Hopper's: 28 / 20 at 256 blocks, 50 / 34 at 512, 146 / 115 at 2048; 12 heads of 1024
-/// tokens: 41 / 24 at 192. At 64 blocks there is nothing in it.
+/// others / Hopper's: 28 / 16 at 256 blocks, 50 / 26 at 512, 146 / 92 at 2048; 12 heads of 1024
+/// tokens: 41 / 21 at 192. At 64 blocks there is nothing in it.
 constexpr std::int64_t kFewestForWgmma = 128;
 
 std::int64_t fewest_for_cudnn(const AttentionArgs&) { return kFewestForCudnnForward; }

@@ -1,8 +1,9 @@
 // The macros around the calls come from headers that are not at hand.
-#include "util/errors.h"
 #include <cuda_runtime.h>
 #include <helper_cuda.h>
 #include <stdio.h>
+
+#include "util/errors.h"
 
 __global__ void work(float *d);
 
@@ -10,8 +11,7 @@ void once(float *h, float *d, cudaStream_t s) {
   checkCudaErrors(cudaMemcpyAsync(d, h, 4, cudaMemcpyHostToDevice, s));
   work<<<1, 1, 0, s>>>(d);
   checkCudaErrors(cudaStreamSynchronize(s));  // expect: redundant
-  HANDLE_ERROR(cudaMemcpyAsync(h, d, 4,
-                               cudaMemcpyDeviceToHost, s));
+  HANDLE_ERROR(cudaMemcpyAsync(h, d, 4, cudaMemcpyDeviceToHost, s));
   HANDLE_ERROR(cudaStreamSynchronize(s));  // expect: required reads h
   printf("%f", h[0]);
 }

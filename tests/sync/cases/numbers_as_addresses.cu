@@ -1,7 +1,8 @@
 // A pointer that travels as a number: through parameters, fields and returned values.
-#include <cstdint>
 #include <cuda_runtime.h>
 #include <stdio.h>
+
+#include <cstdint>
 
 struct Handle {
   uint64_t address;
