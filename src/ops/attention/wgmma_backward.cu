@@ -14,6 +14,7 @@ namespace {
 constexpr int kNumbersThreads = 256;
 constexpr int kLanesARow = kTileSide / 8;  // 16 bytes each.
 constexpr int kRowsABlock = kNumbersThreads / kLanesARow;
+constexpr std::int64_t kMostHeads = 65535;  // A grid's second dimension.
 
 /// Block (tokens, head) has kRowsABlock tokens of a head.
 __global__ void __launch_bounds__(kNumbersThreads)
@@ -53,7 +54,8 @@ bool takes(const CudaContext& context, const BackwardProblem<Bf16>& problem) {
   return device.major == 9 && device.minor == 0 &&
          Memory::kBytes <= static_cast<int>(device.shared_bytes_per_block) && problem.vector &&
          problem.dropout.seed == nullptr && problem.sizes.width == kTileSide &&
-         problem.sizes.tokens > 0 && problem.sizes.tokens % kTileSide == 0;
+         problem.sizes.heads <= kMostHeads && problem.sizes.tokens > 0 &&
+         problem.sizes.tokens % kTileSide == 0;
 }
 
 Arguments arguments(const BackwardProblem<Bf16>& problem) {
