@@ -13,15 +13,6 @@
 namespace cajal::sync::frontend {
 namespace {
 
-/// A pointer's own storage, beside the memory that carries its name.
-Path slot_of(Path path) {
-  if (path.root == Root::param) path.root = Root::local;
-  std::string& last = path.fields.empty() ? path.name : path.fields.back();
-  last = path.fields.empty() ? last + "&" : "&" + last;
-  path.handle = false;
-  return path;
-}
-
 bool copies_as_value(clang::QualType type) {
   return !is_reference_like(type) && !type->isReferenceType();
 }
@@ -48,12 +39,12 @@ bool is_mutable_reference(clang::QualType type) {
 
 }  // namespace
 
-/// Whether the lvalue carries the name of the memory that it leads to.
-bool Lowering::is_slot(const clang::Expr* lvalue) const {
-  if (is_reference_like(lvalue->getType())) return true;
-  const auto* name = llvm::dyn_cast<clang::DeclRefExpr>(lvalue);
-  return name != nullptr && lvalue->getType()->isIntegerType() &&
-         is_address(unit_, name->getDecl());
+Path slot_of(Path path) {
+  if (path.root == Root::param) path.root = Root::local;
+  std::string& last = path.fields.empty() ? path.name : path.fields.back();
+  last = path.fields.empty() ? last + "&" : "&" + last;
+  path.handle = false;
+  return path;
 }
 
 /// A plain variable that nothing else can reach is no memory that a device could share.
@@ -61,7 +52,7 @@ bool Lowering::matters(const clang::Expr* lvalue) const {
   const clang::Expr* e = bare(lvalue);
   if (e == nullptr) return false;
   const clang::QualType type = e->getType();
-  if (is_slot(e)) {
+  if (is_reference_like(type)) {
     const clang::ValueDecl* named = named_by(e);
     return (named != nullptr && unit_.exposed.contains(named)) || is_pointer_in_memory(e);
   }
@@ -87,7 +78,7 @@ void Lowering::access(const clang::Expr* lvalue, bool is_write, bool is_read) {
   if (lvalue == nullptr || !matters(lvalue)) return;
   Path touched = path(lvalue);
   if (touched.empty()) return;
-  if (is_slot(bare(lvalue))) touched = slot_of(touched);
+  if (is_reference_like(bare(lvalue)->getType())) touched = slot_of(touched);
   Event& event = emit(Op::host, lvalue->getExprLoc());
   const clang::ValueDecl* named = named_by(lvalue);
   event.traits.managed = named != nullptr && unit_.managed.contains(named);

@@ -178,6 +178,17 @@ void Lowering::launch(const clang::CUDAKernelCallExpr* call) {
   }
 }
 
+/// What a copy reads or writes. Of &pointer it is the pointer, which has the name of its memory.
+void Lowering::touch(std::vector<Access>& accesses, const clang::Expr* memory, bool written) {
+  const Path touched = path(memory);
+  if (touched.empty()) return;
+  accesses.push_back({touched, written, false});
+  const auto* address = llvm::dyn_cast<clang::UnaryOperator>(bare(memory));
+  if (address == nullptr || address->getOpcode() != clang::UO_AddrOf) return;
+  if (!is_reference_like(address->getSubExpr()->getType())) return;
+  accesses.push_back({slot_of(touched), written, false});
+}
+
 void Lowering::copy_cuda(const clang::CallExpr* call, const std::string& what) {
   const Entry& entry = table().at(what);
   const auto argument = [&](int at) -> const clang::Expr* {
@@ -190,11 +201,10 @@ void Lowering::copy_cuda(const clang::CallExpr* call, const std::string& what) {
   const std::string direction = named != nullptr ? named->getNameAsString() : "";
   const bool to_host = direction.ends_with("DeviceToHost");
   const bool to_device = direction.ends_with("HostToDevice");
-  const Path destination = path(argument(entry.destination));
   const Path source = path(argument(entry.source));
   std::vector<Access> accesses;
-  if (!source.empty()) accesses.push_back({source, false, false});
-  if (!destination.empty()) accesses.push_back({destination, true, false});
+  touch(accesses, argument(entry.source), false);
+  touch(accesses, argument(entry.destination), true);
   if (entry.role == Role::copy_async) {
     Traits traits;
     const Path queue = stream(call, entry.stream, traits);

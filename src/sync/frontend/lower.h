@@ -46,7 +46,6 @@ class Lowering {
   void write(const clang::Expr* lvalue);
   void access(const clang::Expr* lvalue, bool is_write, bool is_read);
   void touch_unseen(const clang::Expr* lvalue);
-  bool is_slot(const clang::Expr* lvalue) const;
   bool matters(const clang::Expr* lvalue) const;
   void assign(const clang::Expr* left, const clang::Expr* right);
   void assign(const Path& target, clang::QualType type, const clang::Expr* right);
@@ -94,6 +93,7 @@ class Lowering {
 
   // CUDA and HIP (cuda.cpp).
   bool call_cuda(const clang::CallExpr* call, const std::string& name);
+  void touch(std::vector<Access>& accesses, const clang::Expr* memory, bool written);
   void copy_cuda(const clang::CallExpr* call, const std::string& what);
   void launch(const clang::CUDAKernelCallExpr* call);
   void submit_pointers(const clang::CallExpr* call, const Path& queue, unsigned first);

@@ -7,6 +7,9 @@
 
 namespace cajal::sync::frontend {
 
+/// A pointer's own storage, beside the memory that carries its name.
+Path slot_of(Path path);
+
 class PathFinder {
  public:
   PathFinder(Unit& unit, int function, const clang::Decl* declaration)

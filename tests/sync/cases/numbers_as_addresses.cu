@@ -92,6 +92,26 @@ void object(float *h, float *d, cudaStream_t s) {
   printf("%f", h[1]);
 }
 
+// What the device writes is the number, or the pointer, itself.
+void written(float *d, uint64_t *from, cudaStream_t s) {
+  uint64_t number = 0;
+  cudaMemcpyAsync(&number, from, 8, cudaMemcpyDeviceToHost, s);
+  cudaStreamSynchronize(s);  // expect: required reads number
+  if (number > 5) printf("large");
+  work<<<1, 1, 0, s>>>(d);
+  cudaStreamSynchronize(s);  // expect: required
+  printf("%p", (float *)number);
+}
+
+void written_pointer(float *d, float **from, cudaStream_t s) {
+  float *pointer = nullptr;
+  cudaMemcpyAsync(&pointer, from, 8, cudaMemcpyDeviceToHost, s);
+  cudaStreamSynchronize(s);  // expect: required reads pointer
+  if (pointer != nullptr) printf("there");
+  work<<<1, 1, 0, s>>>(d);
+  cudaStreamSynchronize(s);  // expect: required
+}
+
 // A number that is none.
 void count(float *h, float *d, cudaStream_t s, uint64_t n) {
   for (uint64_t i = 0; i < n; i++) work<<<1, 1, 0, s>>>(d);
