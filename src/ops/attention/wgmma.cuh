@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "ops/attention/cuda_device.cuh"
 #include "ops/attention/mma.cuh"
 
 namespace cajal::ops::cuda_attention {
@@ -22,7 +23,7 @@ inline constexpr int kWarpgroup = 128;
 /// every product waits until theirs have been copied into the registers that it takes them from.
 template <class T>
 __device__ T uniform(T x) {
-  return __shfl_sync(0xffffffffU, x, 0);
+  return __shfl_sync(kAllLanes, x, 0);
 }
 
 // Barriers in shared memory: the phase ends when all have arrived and all announced bytes are
@@ -222,7 +223,7 @@ __device__ inline void turn_around(std::uint32_t (&words)[4]) {
     for (unsigned i = 0; i < 4; ++i) {
       if ((i & bit) != 0) continue;
       const std::uint32_t given = upper ? words[i] : words[i | bit];
-      const std::uint32_t taken = __shfl_xor_sync(0xffffffffU, given, static_cast<int>(bit));
+      const std::uint32_t taken = __shfl_xor_sync(kAllLanes, given, static_cast<int>(bit));
       (upper ? words[i] : words[i | bit]) = taken;
     }
   }

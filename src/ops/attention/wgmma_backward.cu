@@ -2,7 +2,6 @@
 #include <cmath>
 #include <numbers>
 
-#include "cajal/error.h"
 #include "ops/attention/tensor_map.h"
 #include "ops/attention/wgmma_backward_work.cuh"
 #include "ops/cuda_kernel.cuh"
@@ -93,16 +92,15 @@ bool wgmma_backward(CudaContext& context, const BackwardProblem<__nv_bfloat16>& 
   a.taken = taken;
 
   constexpr auto kName = "attention_backward";
-  const auto blocks = static_cast<unsigned>((sizes.tokens + kRowsABlock - 1) / kRowsABlock);
+  const unsigned blocks = cuda_backend::extent(cuda_backend::ceil_div(sizes.tokens, kRowsABlock));
   cuda_backend::launch(context, kName, numbers_kernel,
                        {{blocks, static_cast<unsigned>(sizes.heads)}, kNumbersThreads}, problem,
                        numbers, taken);
   check_cuda(cudaFuncSetAttribute(backward_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                   Memory::kBytes),
              "cudaFuncSetAttribute");
-  const std::int64_t items = sizes.heads * 2 * ((sizes.tokens + kItemRows - 1) / kItemRows);
-  const auto grid =
-      static_cast<unsigned>(std::min<std::int64_t>(items, context.device().multiprocessors));
+  const unsigned grid =
+      std::min(item_count(a), static_cast<unsigned>(context.device().multiprocessors));
   cuda_backend::launch_after(context, kName, backward_kernel, {grid, kThreads, Memory::kBytes}, a);
   return true;
 }

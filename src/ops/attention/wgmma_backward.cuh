@@ -2,12 +2,11 @@
 //
 // Work comes in items: 128 rows of keys, or of queries, of one head, 64 for each of two warpgroups.
 // They stay while the tiles of the other side pass by, so every sum belongs to one thread and is
-// added up in one order. Both roles compute the probabilities and their gradients,
-// which costs two products in seven and saves a matrix of them in memory. One warp copies ahead,
-// across items; the warpgroups take what has come and are otherwise on their own.
+// added up in one order. Both roles compute the probabilities and their gradients, which costs two
+// products in seven and saves a matrix of them in memory. One warp copies ahead, across items; the
+// warpgroups take what has come and are otherwise on their own.
 #pragma once
 
-#include "ops/attention/cuda_device.cuh"
 #include "ops/attention/wgmma.cuh"
 
 namespace cajal::ops::cuda_attention::wgmma {
@@ -62,10 +61,10 @@ struct Item {
 };
 
 __device__ inline int tiles_of(const Arguments& a) { return a.tokens / kTileSide; }
-__device__ inline int blocks_of(const Arguments& a) {
+__host__ __device__ inline int blocks_of(const Arguments& a) {
   return (a.tokens + kItemRows - 1) / kItemRows;
 }
-__device__ inline unsigned item_count(const Arguments& a) {
+__host__ __device__ inline unsigned item_count(const Arguments& a) {
   return static_cast<unsigned>(a.heads) * 2U * static_cast<unsigned>(blocks_of(a));
 }
 

@@ -1,6 +1,8 @@
 // What a warpgroup computes of an item.
 #pragma once
 
+#include <numbers>
+
 #include "ops/attention/wgmma_backward.cuh"
 
 namespace cajal::ops::cuda_attention::wgmma {
@@ -13,7 +15,7 @@ class Gradients {
         group_(uniform(static_cast<int>(threadIdx.x) / kWarpgroup)),
         warp_(static_cast<int>(threadIdx.x) / 32 % 4),
         lane_(static_cast<int>(threadIdx.x) % 32),
-        scale_log2_(a_.scale * kLog2E) {}
+        scale_log2_(a_.scale * std::numbers::log2e_v<float>) {}
 
   __device__ void run() {
     for (;; own_.next()) {
@@ -33,8 +35,6 @@ class Gradients {
   }
 
  private:
-  static constexpr float kLog2E = 1.4426950408889634F;
-
   __device__ void release(std::uint32_t barrier) const {
     __syncwarp();
     if (lane_ == 0) arrive(barrier);
@@ -78,12 +78,11 @@ class Gradients {
   }
 
   /// dp' becomes p' (dp' - delta).
-  __device__ static void score_gradients_of_keys(Accumulators& dp, const Accumulators& p,
-                                                 const RowNumbers* numbers) {
+  __device__ void score_gradients_of_keys(Accumulators& dp, const Accumulators& p,
+                                          const RowNumbers* numbers) const {
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
-      const float4 pair =
-          *reinterpret_cast<const float4*>(numbers + j * 8 + static_cast<int>(threadIdx.x) % 4 * 2);
+      const float4 pair = *reinterpret_cast<const float4*>(numbers + column(j));
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const float delta = i % 2 == 0 ? pair.y : pair.w;
