@@ -66,10 +66,11 @@ class CommandQueue {
 
   /// Opens step `step`: what is committed until the next call belongs to it. The one steady-state
   /// wait is here: when max_in_flight steps are outstanding, waits (back pressure) for the oldest.
+  /// Only a step of more than a hundred commits waits again, once for every 128 of them.
   void begin_step(std::int64_t step);
 
   /// Hands the buffer to the device and returns without waiting for it (every_op: waits after each
-  /// operation). Outside any step a commit counts as a step of its own. Throws the sticky Error.
+  /// operation), unless 256 commits are outstanding. Outside any step a commit counts as a step of its own. Throws the sticky Error.
   Ticket commit(const std::shared_ptr<CommandBuffer>& buffer, Submission submission = {});
 
   /// Returns when the submission has completed and its handlers have run. Throws the sticky Error,

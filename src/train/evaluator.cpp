@@ -15,8 +15,8 @@ void Evaluator::evaluate(std::function<void(double)> done) {
   const auto sum = std::make_shared<double>(0.0);  // touched by handlers alone, which run in order
   for (std::size_t i = 0; i < batches_.size(); ++i) {
     const StepInputs inputs = step_->inputs();
-    std::copy(batches_[i].tokens.begin(), batches_[i].tokens.end(), inputs.tokens(0).begin());
-    std::copy(batches_[i].targets.begin(), batches_[i].targets.end(), inputs.targets(0).begin());
+    std::copy(batches_[i].tokens.begin(), batches_[i].tokens.end(), inputs.tokens().begin());
+    std::copy(batches_[i].targets.begin(), batches_[i].targets.end(), inputs.targets().begin());
     const bool last = i + 1 == batches_.size();
     step_->eval_step(inputs, [sum, last, done, count = batches_.size()](float loss) {
       *sum += loss;
