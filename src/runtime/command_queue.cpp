@@ -18,7 +18,7 @@ namespace cajal {
 namespace {
 
 /// Commits outstanding at the most, so that the host's memory does not grow with those of a step.
-constexpr Ticket kMostCommits = 256;
+constexpr Ticket kMostCommits = 64;
 
 }  // namespace
 
@@ -271,6 +271,11 @@ void CommandQueue::wait(Ticket ticket, WaitReason reason) {
 void CommandQueue::wait_idle(WaitReason reason) {
   state_->require_host_side("wait_idle");
   wait(state_->last, reason);
+}
+
+void CommandQueue::abandon() {
+  state_->require_host_side("abandon");
+  state_->backend->abandon(state_->last);
 }
 
 bool CommandQueue::completed(Ticket ticket) const { return state_->finished(ticket); }

@@ -133,15 +133,17 @@ void Benchmark::commit_step(std::int64_t step) {
   queue_.begin_step(step + 1);
   for (std::int64_t micro = 0; micro < shape_.accumulate; ++micro) {
     const StepInputs inputs = train_step_->inputs();
-    const std::int64_t first = (step * shape_.accumulate + micro) % kBatches * shape_.micro_tokens();
+    const std::int64_t first =
+        (step * shape_.accumulate + micro) % kBatches * shape_.micro_tokens();
     std::copy_n(tokens_.begin() + first, shape_.micro_tokens(), inputs.tokens().begin());
     std::copy_n(targets_.begin() + first, shape_.micro_tokens(), inputs.targets().begin());
     inputs.seed()[0] = inputs.seed()[1] = 0;
     train_step_->micro_batch(inputs);
   }
-  train_step_->update(
-      {.learning_rate = 3e-4F},
-      [this](const Completion& completion, const StepResult& result) { observe(completion, result); });
+  train_step_->update({.learning_rate = 3e-4F},
+                      [this](const Completion& completion, const StepResult& result) {
+                        observe(completion, result);
+                      });
 }
 
 void Benchmark::observe(const Completion& completion, const StepResult& result) {

@@ -33,7 +33,8 @@ PieceReader::PieceReader(std::shared_ptr<Device> device) : device_(std::move(dev
   queue_.emplace(device_, QueueOptions{.max_in_flight = static_cast<int>(kPiecesAhead) + 1});
 }
 
-void PieceReader::read(const std::vector<Buffer>& buffers, const Take& take) {
+void PieceReader::read(const std::vector<Buffer>& buffers,
+                       const std::function<void(std::span<const std::byte> bytes)>& take) {
   const std::vector<Buffer> pieces = cut(buffers);
   if (!queue_) {
     for (const Buffer& piece : pieces) take(piece.host_read<std::byte>());
@@ -46,8 +47,8 @@ void PieceReader::read(const std::vector<Buffer>& buffers, const Take& take) {
     const auto block = device_->staging(piece.size());
     Submission submission;
     submission.downloads.push_back({piece, block});
-    arriving.push_back({queue_->commit(queue_->command_buffer("read"), std::move(submission)),
-                        block});
+    arriving.push_back(
+        {queue_->commit(queue_->command_buffer("read"), std::move(submission)), block});
   };
   while (asked < pieces.size() || !arriving.empty()) {
     while (asked < pieces.size() && arriving.size() < kPiecesAhead) ask();

@@ -23,8 +23,8 @@ class PieceReader {
   /// most 16 MiB; the bytes are valid during the call. Waits (checkpoint) for its own copies. Where
   /// the device shares the host's memory nothing is copied. Throws Error when the device failed,
   /// and what `take` throws.
-  using Take = std::function<void(std::span<const std::byte> bytes)>;
-  void read(const std::vector<Buffer>& buffers, const Take& take);
+  void read(const std::vector<Buffer>& buffers,
+            const std::function<void(std::span<const std::byte> bytes)>& take);
 
  private:
   std::shared_ptr<Device> device_;

@@ -139,8 +139,9 @@ class Parser {
     if (begin > end || end > data.size()) fail(name, "lies outside the file");
     const auto expected = byte_count(array.shape, array.dtype);
     if (expected != end - begin) {
-      fail(name, fmt::format("of shape [{}] and dtype {} cannot have {} bytes",
-                             fmt::join(array.shape, ", "), safetensors_name(array.dtype), end - begin));
+      fail(name,
+           fmt::format("of shape [{}] and dtype {} cannot have {} bytes",
+                       fmt::join(array.shape, ", "), safetensors_name(array.dtype), end - begin));
     }
     array.bytes = data.subspan(begin, end - begin);
     return array;

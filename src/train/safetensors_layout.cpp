@@ -33,8 +33,8 @@ std::uint64_t bytes_of(const ArrayInfo& array) {
   std::uint64_t bytes = size_of(array.dtype);
   for (const std::int64_t dim : array.shape) {
     if (dim < 0 || __builtin_mul_overflow(bytes, static_cast<std::uint64_t>(dim), &bytes)) {
-      throw InvalidArgument(fmt::format("tensor {} cannot have the shape [{}]",
-                                        escaped(array.name), fmt::join(array.shape, ", ")));
+      throw InvalidArgument(fmt::format("tensor {} cannot have the shape [{}]", escaped(array.name),
+                                        fmt::join(array.shape, ", ")));
     }
   }
   return bytes;

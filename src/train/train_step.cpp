@@ -178,7 +178,7 @@ Ticket EvalStep::eval_step(const StepInputs& inputs, std::function<void(float)> 
   submission.uploads = {{inputs.block_, inputs_}};
   submission.downloads = {{loss_.buffer, loss}};
   submission.completed = [loss, completed = std::move(completed)](const Completion& completion) {
-    if (!completion.fault) completed(value_of<float>(*loss));
+    if (completion.succeeded()) completed(value_of<float>(*loss));
   };
   return queue_->commit(commands_, std::move(submission));
 }

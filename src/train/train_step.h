@@ -95,7 +95,7 @@ class TrainStep {
   std::shared_ptr<CommandBuffer> further_;
   std::shared_ptr<CommandBuffer> update_;
   std::vector<std::shared_ptr<CommandBuffer>> recordings_;
-  std::int64_t queued_ = 0;  ///< Micro-batches of the step being made.
+  std::int64_t queued_ = 0;         ///< Micro-batches of the step being made.
   std::optional<StepInputs> only_;  ///< The one micro-batch, until its update.
 };
 
