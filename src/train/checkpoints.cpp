@@ -81,7 +81,8 @@ void Checkpoints::save(TrainerState state, bool validated) {
     Taken taken{state, blocked_ms, milliseconds(completion.completed - completion.started), {}};
     judge(taken);
     if (taken.refusal) return writer_.pass();
-    writer_.hand_over([this, taken = std::move(taken)] { publish(taken, snapshot_->read()); });
+    writer_.hand_over(
+        [this, taken = std::move(taken)] { publish(taken, [this] { return snapshot_->read(); }); });
   });
 }
 
@@ -93,8 +94,10 @@ void Checkpoints::save_now(TrainerState state, bool validated, double blocked_ms
   judge(taken);
   if (taken.refusal) return;
   taken.blocked_ms += milliseconds(now() - began);
-  publish(taken, read_arenas(parts_.queue->device().shared_from_this(),
-                             arenas_of(*parts_.model.parameters, *parts_.optimizer)));
+  publish(taken, [this] {
+    return read_arenas(parts_.queue->device().shared_from_this(),
+                       arenas_of(*parts_.model.parameters, *parts_.optimizer));
+  });
 }
 
 void Checkpoints::finish(TrainerState state) {
@@ -135,7 +138,7 @@ void Checkpoints::refuse(std::int64_t step, const std::string& why) {
   parts_.observer->on_warning(fmt::format("step {} is not kept: {}; {}", step, why, last_good()));
 }
 
-void Checkpoints::publish(const Taken& taken, const ReadState& read) {
+void Checkpoints::publish(const Taken& taken, const OpenState& open) {
   const Clock began = now();
   const TrainerState& state = taken.state;
   CheckpointReport report{.step = state.step,
@@ -148,7 +151,7 @@ void Checkpoints::publish(const Taken& taken, const ReadState& read) {
     parts_.directory->publish(
         state.step,
         [&](const std::filesystem::path& folder) {
-          write_checkpoint_files(parts_.model, state, read, folder);
+          write_checkpoint_files(parts_.model, state, open, folder);
         },
         keep_);
   } catch (const NotFinite& problem) {

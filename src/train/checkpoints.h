@@ -83,7 +83,7 @@ class Checkpoints {
   };
   void ask_for(const TrainerState& state, bool validated);
   void judge(Taken& taken);
-  void publish(const Taken& taken, const ReadState& read);
+  void publish(const Taken& taken, const OpenState& open);
   void refuse(std::int64_t step, const std::string& why);
   void save_now(TrainerState state, bool validated, double blocked_ms);
 

@@ -265,7 +265,8 @@ void Training::open_checkpoints() {
           .validator = validator_.get(),
           .observer = &observer_,
           .optimizer = optimizer_.get(),
-          .model = {&gpt_->parameters(), &origin_.config, tokenizer_ ? &*tokenizer_ : nullptr}},
+          .model = {&gpt_->parameters(), &origin_.config, tokenizer_ ? &*tokenizer_ : nullptr,
+                    !device_->info().shares_host_memory}},
       checkpoint_way_, options_.keep, origin_.state.value_or(TrainerState{}));
 }
 
