@@ -2,33 +2,21 @@
 #pragma once
 
 #include <filesystem>
-#include <memory>
-#include <optional>
 
 #include "cajal/command_queue.h"
 #include "data/tokenizer.h"
 #include "model/gpt.h"
+#include "train/model_files.h"
 #include "train/optimizer.h"
 #include "train/trainer_state.h"
 
 namespace cajal::train {
 
-inline constexpr const char* kConfigFile = "config.json";
-inline constexpr const char* kModelFile = "model.safetensors";
-inline constexpr const char* kTokenizerFile = "tokenizer.json";
 inline constexpr const char* kOptimizerFile = "optimizer.safetensors";
 
-/// Configuration of the model in `directory`. Throws InvalidArgument when there is none.
-model::GptConfig load_config(const std::filesystem::path& directory);
-
-/// The directory's tokenizer, or nothing where it has none (a run on token shards).
-std::optional<data::Tokenizer> load_tokenizer(const std::filesystem::path& directory);
-
-/// Writes weights drawn from `seed`, resp. those of `directory`/model.safetensors, to the device,
-/// with their bf16 copy. Valid for whatever is committed later.
+/// Writes weights drawn from `seed` to the device, with their bf16 copy. Valid for whatever is
+/// committed later. Those of a folder: train/model_files.h.
 void initialize_weights(CommandQueue& queue, const model::Gpt& gpt, std::uint64_t seed);
-void load_weights(CommandQueue& queue, const model::Gpt& gpt,
-                  const std::filesystem::path& directory);
 
 /// Zero moments and counters, resp. those of the checkpoint in `directory`.
 void initialize_optimizer(CommandQueue& queue, const Optimizer& optimizer);

@@ -35,9 +35,16 @@ constexpr float kAdamEpsilon = 1e-8F;
 struct Start {
   std::optional<TrainerState> state;  ///< Of the run to be resumed.
   std::optional<fs::path> weights;    ///< Folder with a model to begin with.
+  std::optional<ModelFiles> model;    ///< Opened there; let go once its weights are loaded.
   Settings settings;
   model::GptConfig config;
   std::vector<std::string> warnings;
+
+  void open_model(const fs::path& folder) {
+    model = ModelFiles::open(folder);
+    config = model->config();
+    warnings.insert(warnings.end(), model->warnings().begin(), model->warnings().end());
+  }
 };
 
 Start resume_start(const TrainOptions& options) {
@@ -54,7 +61,7 @@ Start resume_start(const TrainOptions& options) {
   const Settings saved = settings_from_json(start.state->options);
   start.settings = resolve_settings(options, &saved);
   start.warnings = check_resumed(saved, start.settings);
-  start.config = load_config(*latest);
+  start.open_model(*latest);
   return start;
 }
 
@@ -74,7 +81,7 @@ Start fresh_start(const TrainOptions& options) {
   }
   Start start;
   if (options.init) {
-    start.config = load_config(*options.init);
+    start.open_model(*options.init);
     TrainOptions like = options;
     like.preset = preset_like(start.config);
     start.settings = resolve_settings(like, nullptr);
@@ -117,6 +124,7 @@ class Training {
   void on_stage(std::string_view stage, double share);
   void open_text();
   void open_loaders(const std::vector<data::TokenShard>& shards);
+  void load_model();
   void load_state();
   void announce(double unigram_entropy);
   void commit_step();
@@ -136,7 +144,7 @@ class Training {
   std::shared_ptr<Device> device_;
   std::unique_ptr<model::Gpt> gpt_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::optional<data::Tokenizer> tokenizer_;
+  std::shared_ptr<const data::Tokenizer> tokenizer_;
   std::unique_ptr<RunDirectory> directory_;
   std::unique_ptr<MetricsLog> log_;
   std::unique_ptr<StepReporter> reporter_;
@@ -198,22 +206,21 @@ void Training::open_text() {
   const bool same_tokens = source.has_value();
   if (!source) source = TextSource::open(settings_);
   corpus_stats_ = source->stats();
-  if (start_.weights) tokenizer_ = load_tokenizer(*start_.weights);
+  if (start_.model) {
+    tokenizer_ = source->is_text() ? start_.model->require_tokenizer() : start_.model->tokenizer();
+  }
+  if (options_.trace) require_writable(*options_.trace);
+  load_model();
 
   directory_ = std::make_unique<RunDirectory>(options_.out);
   saved_step_ = directory_->latest_step();
-  if (options_.trace) require_writable(*options_.trace);
   const auto progress = [this](std::string_view stage, double share) { on_stage(stage, share); };
   if (source->is_text() && !tokenizer_) {
-    if (start_.weights) {
-      throw InvalidArgument(
-          fmt::format("{} has no tokenizer to read text with", start_.weights->string()),
-          "name token shards (.bin) instead");
-    }
-    tokenizer_ = source->train_tokenizer(settings_, options_.threads, progress);
+    tokenizer_ = std::make_shared<const data::Tokenizer>(
+        source->train_tokenizer(settings_, options_.threads, progress));
   }
-  const auto shards = source->shards(options_.out, settings_, tokenizer_ ? &*tokenizer_ : nullptr,
-                                     options_.threads, progress);
+  const auto shards =
+      source->shards(options_.out, settings_, tokenizer_.get(), options_.threads, progress);
   for (const data::TokenShard& shard : shards)
     text_tokens_ += static_cast<std::int64_t>(shard.tokens().size());
 
@@ -265,21 +272,27 @@ void Training::announce(double unigram_entropy) {
   observer_.on_plan(plan);
 }
 
+/// Before the run's directory is made, so that a model that cannot be read leaves nothing behind.
+void Training::load_model() {
+  if (start_.model) {
+    start_.model->load_weights(queue_, *gpt_);
+    start_.model.reset();
+  } else {
+    initialize_weights(queue_, *gpt_, settings_.seed);
+  }
+  if (start_.state) {
+    load_optimizer(queue_, *gpt_, *optimizer_, start_.state->optimizer, *start_.weights);
+  } else {
+    initialize_optimizer(queue_, *optimizer_);
+  }
+}
+
 void Training::load_state() {
   log_ = std::make_unique<MetricsLog>(options_.out / "metrics.jsonl",
                                       start_.state ? start_.state->step : -1);
   reporter_ = std::make_unique<StepReporter>(queue_, *log_, observer_, settings_.shape.tokens());
-  if (start_.weights) {
-    load_weights(queue_, *gpt_, *start_.weights);
-  } else {
-    initialize_weights(queue_, *gpt_, settings_.seed);
-  }
-  if (!start_.state) {
-    initialize_optimizer(queue_, *optimizer_);
-    return;
-  }
+  if (!start_.state) return;
   const TrainerState& state = *start_.state;
-  load_optimizer(queue_, *gpt_, *optimizer_, state.optimizer, *start_.weights);
   reporter_->set_optimizer(state.optimizer);
   reporter_->set_validation_losses(state.best_validation_loss, state.last_validation_loss);
   step_ = state.step;
@@ -345,8 +358,7 @@ void Training::save_checkpoint() {
   state.last_validation_loss = reporter_->last_validation_loss();
   log_->sync();
   directory_->publish(step_, [&](const fs::path& folder) {
-    train::save_checkpoint(queue_, *gpt_, *optimizer_, tokenizer_ ? &*tokenizer_ : nullptr, state,
-                           folder);
+    train::save_checkpoint(queue_, *gpt_, *optimizer_, tokenizer_.get(), state, folder);
   });
   saved_step_ = step_;
   reporter_->begin();  // nothing is in flight, and a checkpoint's time is no step's
