@@ -54,11 +54,11 @@ ModelDirectory::ModelDirectory(fs::path path) : path_(std::move(path)) {
   real_ = fs::canonical(path_, error);
   if (error) {
     throw InvalidArgument(
-        fmt::format("{} cannot be opened: {}", path_.string(), error.message()),
+        fmt::format("{} holds no model: {}", path_.string(), error.message()),
         "name the directory of a run, as given to cajal train --out, or of a GPT-2 model");
   }
   if (!fs::is_directory(real_, error)) {
-    throw InvalidArgument(fmt::format("{} is no directory", path_.string()),
+    throw InvalidArgument(fmt::format("{} holds no model: it is no directory", path_.string()),
                           "name the directory that holds config.json and model.safetensors");
   }
 }
