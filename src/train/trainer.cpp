@@ -56,6 +56,7 @@ class Training {
   void on_stage(std::string_view stage, double share);
   void open_text();
   void open_loaders(const std::vector<data::TokenShard>& shards);
+  void load_model();
   void load_state();
   void open_checkpoints();
   void announce(double unigram_entropy);
@@ -82,7 +83,7 @@ class Training {
   std::shared_ptr<Device> device_;
   std::unique_ptr<model::Gpt> gpt_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::optional<data::Tokenizer> tokenizer_;
+  std::shared_ptr<const data::Tokenizer> tokenizer_;
   std::unique_ptr<RunDirectory> directory_;
   std::unique_ptr<MetricsLog> log_;
   std::unique_ptr<StepReporter> reporter_;
@@ -155,21 +156,21 @@ void Training::open_text() {
   const bool same_tokens = source.has_value();
   if (!source) source = TextSource::open(settings_);
   corpus_stats_ = source->stats();
-  if (origin_.weights) tokenizer_ = load_tokenizer(*origin_.weights);
+  if (origin_.model) {
+    tokenizer_ =
+        source->is_text() ? origin_.model->require_tokenizer() : origin_.model->tokenizer();
+  }
+  if (options_.trace) require_writable(*options_.trace);
+  load_model();
 
   directory_ = std::make_unique<RunDirectory>(options_.out);
-  if (options_.trace) require_writable(*options_.trace);
   const auto progress = [this](std::string_view stage, double share) { on_stage(stage, share); };
   if (source->is_text() && !tokenizer_) {
-    if (origin_.weights) {
-      throw InvalidArgument(
-          fmt::format("{} has no tokenizer to read text with", origin_.weights->string()),
-          "name token shards (.bin) instead");
-    }
-    tokenizer_ = source->train_tokenizer(settings_, options_.threads, progress);
+    tokenizer_ = std::make_shared<const data::Tokenizer>(
+        source->train_tokenizer(settings_, options_.threads, progress));
   }
-  const auto shards = source->shards(options_.out, settings_, tokenizer_ ? &*tokenizer_ : nullptr,
-                                     options_.threads, progress);
+  const auto shards =
+      source->shards(options_.out, settings_, tokenizer_.get(), options_.threads, progress);
   for (const data::TokenShard& shard : shards)
     text_tokens_ += static_cast<std::int64_t>(shard.tokens().size());
 
@@ -234,9 +235,11 @@ void Training::announce(double unigram_entropy) {
   observer_.on_plan(plan);
 }
 
-void Training::load_state() {
-  if (origin_.weights) {
-    load_weights(queue_, *gpt_, *origin_.weights);
+/// Before the run's directory is made, so that a model that cannot be read leaves nothing behind.
+void Training::load_model() {
+  if (origin_.model) {
+    origin_.model->load_weights(queue_, *gpt_);
+    origin_.model.reset();
   } else {
     initialize_weights(queue_, *gpt_, settings_.seed);
   }
@@ -245,6 +248,9 @@ void Training::load_state() {
   } else {
     initialize_optimizer(queue_, *optimizer_);
   }
+}
+
+void Training::load_state() {
   log_ = std::make_unique<MetricsLog>(options_.out / "metrics.jsonl",
                                       origin_.state ? origin_.state->step : -1);
   reporter_ = std::make_unique<StepReporter>(queue_, *log_, observer_, settings_.shape.tokens());
@@ -257,16 +263,15 @@ void Training::load_state() {
 
 void Training::open_checkpoints() {
   checkpoints_ = std::make_unique<Checkpoints>(
-      Checkpoints::Parts{
-          .queue = &queue_,
-          .directory = directory_.get(),
-          .log = log_.get(),
-          .reporter = reporter_.get(),
-          .validator = validator_.get(),
-          .observer = &observer_,
-          .optimizer = optimizer_.get(),
-          .model = {&gpt_->parameters(), &origin_.config, tokenizer_ ? &*tokenizer_ : nullptr,
-                    !device_->info().shares_host_memory}},
+      Checkpoints::Parts{.queue = &queue_,
+                         .directory = directory_.get(),
+                         .log = log_.get(),
+                         .reporter = reporter_.get(),
+                         .validator = validator_.get(),
+                         .observer = &observer_,
+                         .optimizer = optimizer_.get(),
+                         .model = {&gpt_->parameters(), &origin_.config, tokenizer_.get(),
+                                   !device_->info().shares_host_memory}},
       checkpoint_way_, options_.keep, origin_.state.value_or(TrainerState{}));
 }
 
