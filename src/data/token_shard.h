@@ -8,11 +8,10 @@
 #include <span>
 #include <vector>
 
+#include "data/corpus.h"
 #include "data/tokenizer.h"
 
 namespace cajal::data {
-
-class Corpus;
 
 /// 256 int32 of header (magic 20240520, version 1, token count, rest 0), then uint16 tokens.
 inline constexpr std::int32_t kShardMagic = 20240520;
@@ -35,16 +34,21 @@ class TokenShard {
 struct EncodeOptions {
   int threads = 0;  ///< 0: all cores.
   std::int64_t shard_tokens = 100'000'000;
+  bool parse_special = true;             ///< Special tokens written in the text become the tokens.
   std::function<void(double)> progress;  ///< As in BpeOptions.
 };
 
-/// Encodes the corpus to `directory`/tokens_000000.bin and on, each file's text followed by the
-/// end-of-text token. Shards are written under temporary names, all renamed at the end, and those
-/// of an earlier, longer set removed. Streams: memory does not grow with the corpus. What is
-/// written does not depend on the thread count. Refuses a vocabulary over 65536 or without
-/// end-of-text (InvalidArgument).
-std::vector<std::filesystem::path> write_shards(const Corpus& corpus, const Tokenizer& tokenizer,
-                                                const std::filesystem::path& directory,
-                                                const EncodeOptions& options);
+struct WrittenShards {
+  std::vector<std::filesystem::path> files;
+  CorpusStats read;  ///< What the corpus turned out to hold.
+};
+
+/// Encodes the corpus to `directory`/tokens_000000.bin and on. Each file's text ends in the
+/// end-of-text token, whether the text brings it along or not. Shards are written under temporary
+/// names, all renamed at the end, and those of an earlier, longer set removed. Streams: memory does
+/// not grow with the corpus. What is written does not depend on the thread count. Refuses a
+/// vocabulary over 65536 or without end-of-text (InvalidArgument).
+WrittenShards write_shards(const Corpus& corpus, const Tokenizer& tokenizer,
+                           const std::filesystem::path& directory, const EncodeOptions& options);
 
 }  // namespace cajal::data

@@ -92,7 +92,7 @@ TEST(WriteShards, EndsEveryFileWithEndOfText) {
   write_file(dir / "text/b", "three");
   const Corpus corpus = Corpus::open({dir / "text"});
   const Tokenizer tokenizer = train(corpus);
-  const auto paths = write_shards(corpus, tokenizer, dir / "deep/shards", {});
+  const auto paths = write_shards(corpus, tokenizer, dir / "deep/shards", {}).files;
   EXPECT_THAT(paths, ElementsAre(dir / "deep/shards/tokens_000000.bin"));
   EXPECT_EQ(tokenizer.decode(join(paths)), "one two one two\n<|endoftext|>three<|endoftext|>");
 }
@@ -119,7 +119,7 @@ TEST(WriteShards, DoesNotDependOnThreadsOrShardSize) {
       EncodeOptions options;
       options.threads = threads;
       options.shard_tokens = shard_tokens;
-      const auto paths = write_shards(corpus, tokenizer, dir / "shards", options);
+      const auto paths = write_shards(corpus, tokenizer, dir / "shards", options).files;
       ASSERT_EQ(join(paths), expected) << threads << " threads, shards of " << shard_tokens;
       std::size_t files = 0;
       for (const auto& entry : std::filesystem::directory_iterator(dir / "shards")) {
