@@ -56,7 +56,7 @@ class TemporaryDirectory {
 std::int64_t count_tokens(const std::vector<fs::path>& shards) {
   std::int64_t tokens = 0;
   for (const fs::path& shard : shards) {
-    tokens += static_cast<std::int64_t>(TokenShard(shard).tokens().size());
+    tokens += TokenShard(shard).count();
   }
   return tokens;
 }

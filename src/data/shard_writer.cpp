@@ -1,5 +1,6 @@
 // Encodes a corpus into token shards.
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <array>
@@ -168,6 +169,16 @@ TokenId check(const Tokenizer& tokenizer, const EncodeOptions& options) {
   return *end_of_text;
 }
 
+void warn_of_repairs(const CorpusStats& read) {
+  for (const std::string& line : read.notes) spdlog::warn("{}", line);
+  const auto told = static_cast<std::int64_t>(read.notes.size());
+  const std::int64_t others = read.repaired_files + read.cut_short - told;
+  if (others > 0) {
+    spdlog::warn("{} more files were repaired or cut short: {} invalid bytes replaced in all",
+                 others, read.repaired_bytes);
+  }
+}
+
 void make_directory(const fs::path& directory) {
   std::error_code error;
   fs::create_directories(directory, error);
@@ -199,6 +210,7 @@ WrittenShards write_shards(const Corpus& corpus, const Tokenizer& tokenizer,
   CorpusStats read =
       corpus.for_each([&](std::string_view text, bool last) { batch.add(text, last); });
   batch.flush();
+  warn_of_repairs(read);
   return {shards.commit(), std::move(read)};
 }
 

@@ -17,18 +17,27 @@ namespace cajal::data {
 inline constexpr std::int32_t kShardMagic = 20240520;
 inline constexpr std::int32_t kShardVersion = 1;
 
-/// A shard mapped read-only. Throws Error when it is not one, or does not hold what it claims to
-/// the byte.
+class InputFile;
+
+/// A shard open for reading. Throws Error when it is not one, or does not hold what it claims to
+/// the byte. Copies share the open file. Nothing is mapped: a file that shrinks while it is read
+/// is an Error and no signal, and one that is removed is still there for who has it open.
 class TokenShard {
  public:
   explicit TokenShard(const std::filesystem::path& file);
-  std::span<const std::uint16_t> tokens() const { return tokens_; }
+
+  std::int64_t count() const { return count_; }
+  /// Fills `tokens` from the token `begin` on; all must be inside the shard. Throws Error when the
+  /// file has shrunk, was replaced, or cannot be read. Any thread.
+  void read(std::int64_t begin, std::span<std::uint16_t> tokens) const;
+  std::vector<std::uint16_t> all() const;
   const std::filesystem::path& file() const { return file_; }
 
  private:
   std::filesystem::path file_;
-  std::shared_ptr<const void> mapping_;
-  std::span<const std::uint16_t> tokens_;
+  std::shared_ptr<const InputFile> open_;  ///< Null where so many are open that it is opened anew.
+  std::int64_t count_ = 0;
+  std::int64_t modified_ns_ = 0;
 };
 
 struct EncodeOptions {

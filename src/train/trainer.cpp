@@ -215,7 +215,7 @@ void Training::open_text() {
   const auto shards = source->shards(options_.out, settings_, tokenizer_ ? &*tokenizer_ : nullptr,
                                      options_.threads, progress);
   for (const data::TokenShard& shard : shards)
-    text_tokens_ += static_cast<std::int64_t>(shard.tokens().size());
+    text_tokens_ += shard.count();
 
   if (start_.state && (same_tokens || !source->is_text())) {
     loader_state_ = start_.state->loader;

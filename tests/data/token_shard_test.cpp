@@ -41,8 +41,8 @@ Tokenizer train(const Corpus& corpus, int vocab_size = 300) {
 std::vector<TokenId> join(const std::vector<std::filesystem::path>& paths) {
   std::vector<TokenId> tokens;
   for (const auto& path : paths) {
-    const TokenShard shard(path);
-    tokens.insert(tokens.end(), shard.tokens().begin(), shard.tokens().end());
+    const auto shard = TokenShard(path).all();
+    tokens.insert(tokens.end(), shard.begin(), shard.end());
   }
   return tokens;
 }
@@ -50,9 +50,9 @@ std::vector<TokenId> join(const std::vector<std::filesystem::path>& paths) {
 TEST(TokenShard, HoldsWhatWasWritten) {
   const TemporaryDirectory dir;
   const TokenShard shard(write_file(dir / "s.bin", make_shard({7, 0, 65535})));
-  EXPECT_THAT(shard.tokens(), ElementsAre(7, 0, 65535));
+  EXPECT_THAT(shard.all(), ElementsAre(7, 0, 65535));
   EXPECT_EQ(shard.file(), dir / "s.bin");
-  EXPECT_TRUE(TokenShard(write_file(dir / "e.bin", make_shard({}))).tokens().empty());
+  EXPECT_TRUE(TokenShard(write_file(dir / "e.bin", make_shard({}))).all().empty());
 }
 
 TEST(TokenShard, OutlivesItsCopies) {
@@ -60,7 +60,7 @@ TEST(TokenShard, OutlivesItsCopies) {
   std::optional<TokenShard> first(std::in_place, write_file(dir / "s.bin", make_shard({1, 2})));
   const TokenShard second = *first;
   first.reset();
-  EXPECT_THAT(second.tokens(), ElementsAre(1, 2));
+  EXPECT_THAT(second.all(), ElementsAre(1, 2));
 }
 
 TEST(TokenShard, RefusesWhatIsNotOne) {
