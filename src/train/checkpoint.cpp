@@ -142,9 +142,10 @@ void load_optimizer(CommandQueue& queue, const model::Gpt& gpt, const Optimizer&
   write_state(queue, optimizer, state);
 }
 
-void save_checkpoint(CommandQueue& queue, const model::Gpt& gpt, const Optimizer& optimizer,
-                     const data::Tokenizer* tokenizer, const TrainerState& state,
-                     const fs::path& directory) {
+std::vector<ManifestEntry> save_checkpoint(CommandQueue& queue, const model::Gpt& gpt,
+                                           const Optimizer& optimizer,
+                                           const data::Tokenizer* tokenizer,
+                                           const TrainerState& state, const fs::path& directory) {
   const model::Parameters& parameters = gpt.parameters();
   HostArena arena(parameters);
   std::vector<NamedArray> arrays;
@@ -156,7 +157,8 @@ void save_checkpoint(CommandQueue& queue, const model::Gpt& gpt, const Optimizer
         "lower --lr or lengthen --warmup");
   }
   arena.append_arrays("", arrays);
-  write_safetensors(directory / kModelFile, arrays, {{"format", "pt"}});
+  std::vector<ManifestEntry> written;
+  written.push_back(write_safetensors(directory / kModelFile, arrays, {{"format", "pt"}}));
 
   HostArena second(parameters);
   arrays.clear();
@@ -164,7 +166,7 @@ void save_checkpoint(CommandQueue& queue, const model::Gpt& gpt, const Optimizer
   second.read(queue, optimizer.v());
   arena.append_arrays(kFirstMoment, arrays);
   second.append_arrays(kSecondMoment, arrays);
-  write_safetensors(directory / kOptimizerFile, arrays, {});
+  written.push_back(write_safetensors(directory / kOptimizerFile, arrays, {}));
 
   const auto end_of_text = tokenizer != nullptr ? tokenizer->end_of_text() : std::nullopt;
   const auto last_id = static_cast<data::TokenId>(gpt.config().vocab_size - 1);
@@ -172,6 +174,7 @@ void save_checkpoint(CommandQueue& queue, const model::Gpt& gpt, const Optimizer
                         model::to_config_json(gpt.config(), end_of_text.value_or(last_id)));
   if (tokenizer != nullptr) tokenizer->save(directory / kTokenizerFile);
   save_trainer_state(state, directory);
+  return written;
 }
 
 }  // namespace cajal::train

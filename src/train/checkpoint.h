@@ -36,10 +36,13 @@ void load_optimizer(CommandQueue& queue, const model::Gpt& gpt, const Optimizer&
                     const ops::AdamWState& state, const std::filesystem::path& directory);
 
 /// Everything of one checkpoint into an existing folder, as the device holds it after the work
-/// committed so far: waits for that (checkpoint). Files are on the disk when it returns. Throws
+/// committed so far: waits for that (checkpoint). Files are on the disk when it returns; what it
+/// returns says of those of tensors what a manifest says. Throws
 /// Error rather than save weights that are not finite.
-void save_checkpoint(CommandQueue& queue, const model::Gpt& gpt, const Optimizer& optimizer,
-                     const data::Tokenizer* tokenizer, const TrainerState& state,
-                     const std::filesystem::path& directory);
+std::vector<ManifestEntry> save_checkpoint(CommandQueue& queue, const model::Gpt& gpt,
+                                           const Optimizer& optimizer,
+                                           const data::Tokenizer* tokenizer,
+                                           const TrainerState& state,
+                                           const std::filesystem::path& directory);
 
 }  // namespace cajal::train

@@ -278,8 +278,9 @@ std::string make_header(const std::vector<const NamedArray*>& order,
 
 }  // namespace
 
-void write_safetensors(const std::filesystem::path& file, const std::vector<NamedArray>& arrays,
-                       const std::map<std::string, std::string>& metadata) {
+ManifestEntry write_safetensors(const std::filesystem::path& file,
+                                const std::vector<NamedArray>& arrays,
+                                const std::map<std::string, std::string>& metadata) {
   check_arrays(arrays);
   const auto order = file_order(arrays);
   const std::string header = make_header(order, metadata);
@@ -288,7 +289,7 @@ void write_safetensors(const std::filesystem::path& file, const std::vector<Name
   out.write(std::as_bytes(std::span(&size, 1)));
   out.write(header);
   for (const NamedArray* array : order) out.write(array->bytes);
-  out.commit();
+  return out.commit();
 }
 
 SafetensorsContents parse_safetensors(std::span<const std::byte> file, const std::string& source) {

@@ -42,7 +42,7 @@ struct Start {
 
 Start resume_start(const TrainOptions& options) {
   if (options.init) throw InvalidArgument("--resume and --init exclude each other", "give one");
-  const auto latest = RunDirectory::find(options.out);
+  const auto latest = RunDirectory::find_whole(options.out);
   if (!latest) {
     throw InvalidArgument(
         fmt::format("{} holds no checkpoint to resume from", options.out.string()),
@@ -200,7 +200,9 @@ void Training::open_text() {
   corpus_stats_ = source->stats();
   if (start_.weights) tokenizer_ = load_tokenizer(*start_.weights);
 
-  directory_ = std::make_unique<RunDirectory>(options_.out);
+  directory_ = std::make_unique<RunDirectory>(
+      options_.out, start_.state ? RunDirectory::Use::resume : RunDirectory::Use::begin);
+  for (const std::string& warning : directory_->warnings()) start_.warnings.push_back(warning);
   saved_step_ = directory_->latest_step();
   if (options_.trace) require_writable(*options_.trace);
   const auto progress = [this](std::string_view stage, double share) { on_stage(stage, share); };
@@ -266,8 +268,9 @@ void Training::announce(double unigram_entropy) {
 }
 
 void Training::load_state() {
-  log_ = std::make_unique<MetricsLog>(options_.out / "metrics.jsonl",
-                                      start_.state ? start_.state->step : -1);
+  log_ =
+      std::make_unique<MetricsLog>(options_.out / "metrics.jsonl",
+                                   start_.state ? start_.state->step : -1, directory_->scratch());
   reporter_ = std::make_unique<StepReporter>(queue_, *log_, observer_, settings_.shape.tokens());
   if (start_.weights) {
     load_weights(queue_, *gpt_, *start_.weights);
@@ -344,10 +347,12 @@ void Training::save_checkpoint() {
   state.best_validation_loss = reporter_->best_validation_loss();
   state.last_validation_loss = reporter_->last_validation_loss();
   log_->sync();
-  directory_->publish(step_, [&](const fs::path& folder) {
-    train::save_checkpoint(queue_, *gpt_, *optimizer_, tokenizer_ ? &*tokenizer_ : nullptr, state,
-                           folder);
-  });
+  const auto warnings =
+      directory_->publish(step_, state.last_validation_loss, [&](const fs::path& folder) {
+        return train::save_checkpoint(queue_, *gpt_, *optimizer_,
+                                      tokenizer_ ? &*tokenizer_ : nullptr, state, folder);
+      });
+  for (const std::string& warning : warnings) observer_.on_warning(warning);
   saved_step_ = step_;
   reporter_->begin();  // nothing is in flight, and a checkpoint's time is no step's
   observer_.on_checkpoint(step_, options_.out);
