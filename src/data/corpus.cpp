@@ -160,6 +160,14 @@ std::string describe_skipped(const CorpusStats& stats) {
   return text;
 }
 
+std::vector<fs::path> list_text_files(const std::vector<fs::path>& paths) {
+  CorpusStats ignored;
+  std::string buffer;
+  std::vector<fs::path> files = list_files(paths).files;
+  std::erase_if(files, [&](const fs::path& path) { return !judge(path, buffer, ignored); });
+  return files;
+}
+
 Corpus Corpus::open_text_or_shards(const std::vector<fs::path>& paths) {
   if (paths.empty()) throw InvalidArgument("no text was named", "name text files or directories");
   FileListing listing = list_files(paths);

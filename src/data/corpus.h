@@ -32,6 +32,10 @@ struct CorpusStats {
 /// "2 binary, 1 not UTF-8, 3 hidden": what was passed over; empty when nothing was.
 std::string describe_skipped(const CorpusStats& stats);
 
+/// The files that a corpus of these paths would read, without a word about the others. Throws
+/// InvalidArgument when a path does not exist.
+std::vector<std::filesystem::path> list_text_files(const std::vector<std::filesystem::path>& paths);
+
 /// The files, sorted by path, so that a run does not depend on the file system's order. Links to
 /// directories, hidden entries and the directories of runs are not followed. Nothing is held in
 /// memory but the names.

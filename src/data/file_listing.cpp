@@ -23,7 +23,7 @@ constexpr std::array kOwnNames = {
     "tokens"};
 constexpr const char* kCheckpointPrefix = "checkpoint-";
 
-bool exists(const fs::path& path) {
+bool is_there(const fs::path& path) {
   std::error_code error;
   return fs::exists(fs::symlink_status(path, error));
 }
@@ -106,12 +106,12 @@ void sort_once(std::vector<fs::path>& paths) {
 }  // namespace
 
 bool is_run_directory(const fs::path& directory) {
-  if (exists(directory / kRunMarker)) return true;
-  if (!exists(directory / "latest")) return false;
+  if (is_there(directory / kRunMarker)) return true;
+  if (!is_there(directory / "latest")) return false;
   bool found = false;
   for_each_entry(directory, [&](const fs::directory_entry& entry) {
     found = found || (entry.path().filename().string().starts_with(kCheckpointPrefix) &&
-                      exists(entry.path() / "trainer_state.json"));
+                     is_there(entry.path() / "trainer_state.json"));
   });
   return found;
 }

@@ -26,6 +26,7 @@ struct Settings {
   float weight_decay = 0.1F;
   float dropout = 0.0F;
   std::int64_t vocab_size = 0;  ///< Asked of a tokenizer to be trained.
+  bool parse_special = true;    ///< Special tokens written in the text become the tokens.
   std::uint64_t seed = 1337;
 };
 

@@ -83,9 +83,9 @@ std::string describe_changes(const std::vector<TextStamp>& before,
   std::string text;
   const auto add = [&](std::int64_t count, std::string_view one, std::string_view many) {
     if (count == 0) return;
-    text += text.empty() ? fmt::format("{} of {} files {}", count, before.size(),
-                                       count == 1 ? one : many)
-                         : fmt::format(", {} {}", count, count == 1 ? one : many);
+    text += text.empty()
+                ? fmt::format("{} of {} files {}", count, before.size(), count == 1 ? one : many)
+                : fmt::format(", {} {}", count, count == 1 ? one : many);
   };
   add(different, "has changed", "have changed");
   add(gone, "is gone", "are gone");

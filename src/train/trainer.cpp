@@ -194,10 +194,11 @@ void Training::on_stage(std::string_view stage, double share) {
 }
 
 void Training::open_text() {
-  auto source = options_.resume ? TextSource::encoded_in(options_.out, settings_) : std::nullopt;
+  TextSource::Encoded encoded;
+  if (options_.resume) encoded = TextSource::encoded_in(options_.out, settings_);
+  std::optional<TextSource> source = std::move(encoded.source);
   const bool same_tokens = source.has_value();
   if (!source) source = TextSource::open(settings_);
-  corpus_stats_ = source->stats();
   if (start_.weights) tokenizer_ = load_tokenizer(*start_.weights);
 
   directory_ = std::make_unique<RunDirectory>(
@@ -214,20 +215,23 @@ void Training::open_text() {
     }
     tokenizer_ = source->train_tokenizer(settings_, options_.threads, progress);
   }
-  const auto shards = source->shards(options_.out, settings_, tokenizer_ ? &*tokenizer_ : nullptr,
+  const auto shards = source->shards(*directory_, settings_, tokenizer_ ? &*tokenizer_ : nullptr,
                                      options_.threads, progress);
-  for (const data::TokenShard& shard : shards)
-    text_tokens_ += shard.count();
+  corpus_stats_ = source->stats();
+  for (const data::TokenShard& shard : shards) text_tokens_ += shard.count();
 
   if (start_.state && (same_tokens || !source->is_text())) {
+    if (!encoded.message.empty()) start_.warnings.push_back(encoded.message);
     loader_state_ = start_.state->loader;
   } else if (start_.state) {
-    start_.warnings.emplace_back("the text was encoded anew and is read from its beginning");
+    start_.warnings.push_back(
+        fmt::format("{}{}the text was encoded anew and is read from its beginning", encoded.message,
+                    encoded.message.empty() ? "" : ": "));
   }
   try {
     open_loaders(shards);
   } catch (const InvalidArgument&) {
-    if (!start_.state) TextSource::discard(options_.out);
+    if (!start_.state) TextSource::discard(*directory_);
     throw;
   }
 }

@@ -11,6 +11,7 @@
 #include "data/corpus.h"
 #include "data/token_shard.h"
 #include "data/tokenizer.h"
+#include "train/run_directory.h"
 #include "train/settings.h"
 
 namespace cajal::train {
@@ -27,8 +28,8 @@ class TextSource {
   static TextSource open(const Settings& settings);
 
   struct Encoded;
-  /// The tokens that an earlier call encoded into `run`, if they are whole and the text is still the
-  /// same: the same files by their sizes and times, or by their contents where a time differs.
+  /// The tokens that an earlier call encoded into `run`, if they are whole and the text is still
+  /// the same: the same files by their sizes and times, or by their contents where a time differs.
   static Encoded encoded_in(const std::filesystem::path& run, const Settings& settings);
 
   bool is_text() const { return corpus_.has_value(); }
@@ -40,10 +41,10 @@ class TextSource {
   data::Tokenizer train_tokenizer(const Settings& settings, int threads,
                                   const StageProgress& progress) const;
 
-  /// The shards; text is first encoded into `run`/tokens, whole or not at all. Throws
+  /// The shards; text is first encoded into the run's tokens/, whole or not at all. Throws
   /// InvalidArgument, before anything is encoded, when something of that name is in the way that
   /// cajal did not write.
-  std::vector<data::TokenShard> shards(const std::filesystem::path& run, const Settings& settings,
+  std::vector<data::TokenShard> shards(RunDirectory& run, const Settings& settings,
                                        const data::Tokenizer* tokenizer, int threads,
                                        const StageProgress& progress);
 
@@ -53,7 +54,7 @@ class TextSource {
   std::string fingerprint() const;
 
   /// Removes what shards() has encoded into `run`, and nothing else.
-  static void discard(const std::filesystem::path& run);
+  static void discard(RunDirectory& run);
 
  private:
   std::optional<data::Corpus> corpus_;

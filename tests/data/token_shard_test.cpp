@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -95,6 +97,64 @@ TEST(WriteShards, EndsEveryFileWithEndOfText) {
   const auto paths = write_shards(corpus, tokenizer, dir / "deep/shards", {}).files;
   EXPECT_THAT(paths, ElementsAre(dir / "deep/shards/tokens_000000.bin"));
   EXPECT_EQ(tokenizer.decode(join(paths)), "one two one two\n<|endoftext|>three<|endoftext|>");
+}
+
+TEST(WriteShards, MarksTheEndOfAFileOnce) {
+  const TemporaryDirectory dir;
+  write_file(dir / "a", "one<|endoftext|>two<|endoftext|>");
+  write_file(dir / "b", "three<|endoftext|>\n \n");
+  write_file(dir / "c", "four<|endoftext|>.");
+  write_file(dir / "d", "<|endoftext|>");
+  write_file(dir / "e", "\n");
+  // White space alone in the last chunk, the token in the one before.
+  write_file(dir / "f", std::string(150'000, 'x') + "<|endoftext|>" + std::string(200'000, '\n'));
+  const Corpus corpus = Corpus::open({dir.path()});
+  const Tokenizer tokenizer = train(corpus);
+  const auto written = write_shards(corpus, tokenizer, dir / "shards", {});
+  const auto tokens = join(written.files);
+  const std::string text = tokenizer.decode(tokens);
+  EXPECT_TRUE(
+      text.starts_with("one<|endoftext|>two<|endoftext|>three<|endoftext|>\n \n"
+                       "four<|endoftext|>.<|endoftext|><|endoftext|>\n<|endoftext|>xxx"));
+  EXPECT_TRUE(text.ends_with("x<|endoftext|>" + std::string(200'000, '\n')));
+  EXPECT_EQ(std::count(tokens.begin(), tokens.end(), *tokenizer.end_of_text()), 8);
+
+  EncodeOptions options;
+  options.parse_special = false;
+  const auto plain = join(write_shards(corpus, tokenizer, dir / "shards", options).files);
+  EXPECT_EQ(std::count(plain.begin(), plain.end(), *tokenizer.end_of_text()), 6);
+}
+
+/// Encoded in chunks on several threads a file has the tokens of the whole, with added tokens that
+/// swallow the white space at which chunks are cut.
+TEST(WriteShards, NeverCutsAddedTokens) {
+  const TemporaryDirectory dir;
+  test::Random random;
+  nlohmann::json file = nlohmann::json::parse(
+      test::read_file(std::filesystem::path(CAJAL_TEST_GOLDEN_DIR) / "tokenizer.json"));
+  nlohmann::json token = file["added_tokens"][0];
+  for (const char* content : {"<|end|>", "two words", "<|b|>"}) {
+    token["content"] = content;
+    token["id"] = token["id"].get<int>() + (token["id"] == 0 ? 420 : 1);
+    token["rstrip"] = true;
+    token["lstrip"] = content == std::string("<|b|>");
+    file["added_tokens"].push_back(token);
+  }
+  write_file(dir / "tokenizer.json", file.dump());
+  const Tokenizer tokenizer = Tokenizer::load(dir / "tokenizer.json");
+  std::string text;
+  while (text.size() < 900'000) {
+    text +=
+        random.pick<std::string>({"<|end|>\n", "two words", " some", "\n", " ", "<|b|>", "two"});
+  }
+  write_file(dir / "text/a", text);
+  auto expected = tokenizer.encode(text);
+  expected.push_back(*tokenizer.end_of_text());
+  EncodeOptions options;
+  options.threads = 3;
+  const auto written =
+      write_shards(Corpus::open({dir / "text"}), tokenizer, dir / "shards", options);
+  EXPECT_TRUE(join(written.files) == expected);
 }
 
 TEST(WriteShards, DoesNotDependOnThreadsOrShardSize) {
