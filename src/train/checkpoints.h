@@ -79,6 +79,7 @@ class Checkpoints {
     TrainerState state;
     double blocked_ms = 0.0;
     double device_ms = 0.0;
+    std::optional<double> validation_loss;  ///< Of a whole evaluation, which alone compares.
     std::optional<std::string> refusal;
   };
   void ask_for(const TrainerState& state, bool validated);

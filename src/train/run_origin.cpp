@@ -24,7 +24,7 @@ void open_model(const fs::path& folder, RunOrigin& origin) {
 
 RunOrigin resumed(const TrainOptions& options) {
   if (options.init) throw InvalidArgument("--resume and --init exclude each other", "give one");
-  const auto latest = RunDirectory::find(options.out);
+  const auto latest = RunDirectory::find_whole(options.out);
   if (!latest) {
     throw InvalidArgument(
         fmt::format("{} holds no checkpoint to resume from", options.out.string()),

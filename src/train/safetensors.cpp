@@ -23,8 +23,9 @@ namespace cajal::train {
 
 static_assert(std::endian::native == std::endian::little, "the format's tensors are little-endian");
 
-void write_safetensors(const std::filesystem::path& file, const std::vector<NamedArray>& arrays,
-                       const std::map<std::string, std::string>& metadata) {
+ManifestEntry write_safetensors(const std::filesystem::path& file,
+                                const std::vector<NamedArray>& arrays,
+                                const std::map<std::string, std::string>& metadata) {
   std::vector<ArrayInfo> infos;
   for (const NamedArray& array : arrays) infos.push_back({array.name, array.dtype, array.shape});
   const SafetensorsLayout layout = lay_out_safetensors(infos, metadata);
@@ -38,7 +39,7 @@ void write_safetensors(const std::filesystem::path& file, const std::vector<Name
   AtomicFile out(file);
   out.write(layout.header);
   for (const SafetensorsLayout::Place& place : layout.places) out.write(arrays[place.array].bytes);
-  out.commit();
+  return out.commit();
 }
 
 namespace {

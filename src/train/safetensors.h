@@ -13,6 +13,7 @@
 
 #include "cajal/dtype.h"
 #include "cajal/tensor.h"
+#include "train/checksum.h"
 #include "train/durable_file.h"
 
 namespace cajal::train {
@@ -27,9 +28,11 @@ struct NamedArray {
 
 /// Writes under a temporary name, flushes to the disk (fsync) and renames; throws Error with the
 /// system's own reason, and leaves what stood there before. `metadata` becomes "__metadata__";
-/// other libraries want {"format", "pt"} in it.
-void write_safetensors(const std::filesystem::path& file, const std::vector<NamedArray>& arrays,
-                       const std::map<std::string, std::string>& metadata);
+/// other libraries want {"format", "pt"} in it. Returns what a manifest says of the
+/// file.
+ManifestEntry write_safetensors(const std::filesystem::path& file,
+                                const std::vector<NamedArray>& arrays,
+                                const std::map<std::string, std::string>& metadata);
 
 /// A tensor in a file, of any type that the format knows now or will know.
 struct StoredTensor {
