@@ -90,7 +90,7 @@ train::TrainSummary scripted_train(Script& script, const train::TrainOptions& op
     observer.on_step(report);
   }
   observer.on_evaluation({script.steps, 4.5});
-  observer.on_checkpoint(script.steps, options.out);
+  observer.on_checkpoint({.step = script.steps, .directory = options.out});
   train::TrainSummary summary;
   summary.steps = script.steps;
   summary.last_step = script.steps;
