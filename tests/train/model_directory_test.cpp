@@ -141,10 +141,10 @@ TEST(SafetensorsIndex, EveryWrongFieldIsNoticed) {
       {R"({"metadata":)" + std::string(1'000'000, '['), "nested too deep"},
       {R"({"weight_map":{"a":"x.safetensors"})", "is no JSON"},
   };
-  for (const auto& [text, problem] : cases) {
-    EXPECT_THAT(problem_of([&] { parse_safetensors_index(text, "index"); }),
-                AllOf(HasSubstr("index"), HasSubstr(problem), Not(HasSubstr("\n"))))
-        << text.substr(0, 80);
+  for (const auto& wrong : cases) {
+    EXPECT_THAT(problem_of([&] { parse_safetensors_index(wrong.text, "index"); }),
+                AllOf(HasSubstr("index"), HasSubstr(wrong.problem), Not(HasSubstr("\n"))))
+        << wrong.text.substr(0, 80);
   }
 }
 
