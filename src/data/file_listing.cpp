@@ -111,7 +111,7 @@ bool is_run_directory(const fs::path& directory) {
   bool found = false;
   for_each_entry(directory, [&](const fs::directory_entry& entry) {
     found = found || (entry.path().filename().string().starts_with(kCheckpointPrefix) &&
-                     is_there(entry.path() / "trainer_state.json"));
+                      is_there(entry.path() / "trainer_state.json"));
   });
   return found;
 }
