@@ -97,7 +97,7 @@ install_llvm_with_apt() {
 
 install_with_apt() {
   local packages="g++ cmake ninja-build pkg-config libdnnl-dev ocl-icd-opencl-dev libfmt-dev
-    libspdlog-dev libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libpcre2-dev"
+    libspdlog-dev libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libpcre2-dev libxxhash-dev"
   if $want_test; then packages="$packages libgtest-dev libgmock-dev libbenchmark-dev python3"; fi
   if $want_sanitizers; then packages="$packages clang libomp-dev libclang-rt-dev llvm"; fi
 
@@ -123,7 +123,7 @@ install_with_brew() {
   xcode-select -p >/dev/null 2>&1 || fail "no compiler; run: xcode-select --install"
 
   local packages="cmake ninja pkgconf libomp onednn fmt spdlog cli11 nlohmann-json tomlplusplus
-    pcre2"
+    pcre2 xxhash"
   if $want_test; then packages="$packages googletest google-benchmark"; fi
   if $want_sync; then packages="$packages llvm@19"; fi
 
@@ -178,7 +178,7 @@ elif command -v brew >/dev/null; then
   install_with_brew
 else
   fail "neither apt-get nor brew is here; install by hand: a C++20 compiler with OpenMP, cmake" \
-    "$MINIMUM_CMAKE, ninja, pkg-config, oneDNN, fmt, spdlog, CLI11, nlohmann-json, toml++, PCRE2;" \
+    "$MINIMUM_CMAKE, ninja, pkg-config, oneDNN, fmt, spdlog, CLI11, nlohmann-json, toml++, PCRE2, xxHash;" \
     "for the tests also GoogleTest and Google Benchmark"
 fi
 check_cmake

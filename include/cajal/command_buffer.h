@@ -56,7 +56,11 @@ struct Completion {
   Clock started = 0;    ///< Device began.
   Clock completed = 0;  ///< Device ended.
   std::optional<DeviceFault>
-      fault;  ///< Set when this submission failed or was skipped after a failure.
+      fault;               ///< Set when this submission failed or was skipped after a failure.
+  bool abandoned = false;  ///< CommandQueue::abandon came before it began: it did nothing.
+
+  /// Whether the work was done, so that its results hold.
+  bool succeeded() const { return !fault && !abandoned; }
 };
 
 /// Runs on a thread of the runtime after the device is done, in commit order. May throw: the

@@ -66,10 +66,12 @@ class CommandQueue {
 
   /// Opens step `step`: what is committed until the next call belongs to it. The one steady-state
   /// wait is here: when max_in_flight steps are outstanding, waits (back pressure) for the oldest.
+  /// Only a step of more commits than 32 may wait again, once for every 32 of them.
   void begin_step(std::int64_t step);
 
   /// Hands the buffer to the device and returns without waiting for it (every_op: waits after each
-  /// operation). Outside any step a commit counts as a step of its own. Throws the sticky Error.
+  /// operation), unless 64 commits are outstanding. Outside any step a commit counts as a step of
+  /// its own. Throws the sticky Error.
   Ticket commit(const std::shared_ptr<CommandBuffer>& buffer, Submission submission = {});
 
   /// Returns when the submission has completed and its handlers have run. Throws the sticky Error,
@@ -77,6 +79,11 @@ class CommandQueue {
   void wait(Ticket ticket, WaitReason reason);
   void wait_idle(WaitReason reason);
   bool completed(Ticket ticket) const;
+
+  /// Gives up what is committed and has not begun, where the device can still leave it undone (a
+  /// CPU; a GPU has its work already): its handlers run with Completion::abandoned. For ending
+  /// soon.
+  void abandon();
 
   /// Blocking copies for set-up, checkpoints and tests: a commit and a counted wait.
   void read(const Buffer& from, std::span<std::byte> to, WaitReason reason);

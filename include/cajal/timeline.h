@@ -18,13 +18,14 @@ namespace cajal {
 enum class WaitReason : std::uint8_t {
   back_pressure,  ///< max_in_flight steps are outstanding.
   evaluation,     ///< A held-out loss is needed now.
-  checkpoint,     ///< Weights are about to be written.
+  checkpoint,     ///< Weights are about to be written, or the last ones are not on the disk yet.
   generation,     ///< A sampled token is needed now.
   shutdown,       ///< The queue is being closed, or the last step awaited.
   every_op,       ///< --sync every-op: the wait after each operation that this project abolishes.
   tuning,         ///< A library's algorithms are being timed, before the first replay.
+  data,           ///< The next batch is not ready yet.
 };
-inline constexpr int kWaitReasons = 7;
+inline constexpr int kWaitReasons = 8;
 std::string_view name_of(WaitReason reason);
 
 struct WaitCount {
@@ -71,6 +72,13 @@ struct WaitSpan {
   Clock ended = 0;
 };
 
+/// What a thread beside the host's did meanwhile, such as writing a checkpoint's files.
+struct BackgroundSpan {
+  std::string name;
+  Clock began = 0;
+  Clock ended = 0;
+};
+
 /// The device had nothing to run.
 struct IdleGap {
   Clock began = 0;
@@ -96,12 +104,14 @@ class Timeline {
   std::vector<SubmissionSpan> submissions() const;  ///< Those kept, in the order completed.
 
   /// Chrome trace JSON (opens in Perfetto): a host lane with commits and waits, marked with their
-  /// reason, and a device lane with submissions and operations. Written whole or not at all.
+  /// reason, a device lane with submissions and operations, and a lane for what went on in the
+  /// background. Written whole or not at all.
   void write_chrome_trace(const std::filesystem::path& file) const;
 
-  /// For the runtime.
+  /// For the runtime, and for whoever else has the host wait or works beside it.
   void add(SubmissionSpan span);
   void add(WaitSpan span);
+  void add(BackgroundSpan span);
 
  private:
   struct State;

@@ -82,9 +82,11 @@ void Train::declare_run() {
   CLI::Option* steps =
       flags_.integer("--steps", options_.steps, "N",
                      "stop after N steps, those of a resumed run included (default: the preset's)");
-  CLI::Option* minutes = flags_.number("--minutes", options_.minutes, "X",
-                                       "stop after X minutes instead; 0.5 is half a minute",
-                                       {.least = 0.0, .least_open = true, .most = 1e7});
+  CLI::Option* minutes =
+      flags_.number("--minutes", options_.minutes, "X",
+                    "stop after X minutes instead, those of a resumed run included; 0.5 is half a "
+                    "minute",
+                    {.least = 0.0, .least_open = true, .most = 1e7});
   flags_.text("--out", options_.out, "DIR", "the run's directory (default: runs/cajal)");
   CLI::Option* resume =
       flags_.boolean("--resume", options_.resume, "go on from the checkpoint in --out");
@@ -93,6 +95,18 @@ void Train::declare_run() {
                  {.least = 0});
   flags_.integer("--save-every", options_.save_every, "N",
                  "steps between checkpoints; 0: only at the end (default: 500)", {.least = 0});
+  flags_.integer("--keep", options_.keep, "N",
+                 "newest checkpoints to keep, beside the best by validation loss (default: 1)",
+                 {1, 1'000'000});
+  flags_.integer("--early-stop", options_.early_stop, "N",
+                 "end after N evaluations in a row without a better loss; 0: do not (default: 0)",
+                 {.least = 0});
+  flags_.choice("--checkpoint", options_.checkpoint,
+                std::vector<Choice<train::CheckpointMode>>{{"async", train::CheckpointMode::async},
+                                                           {"sync", train::CheckpointMode::sync}},
+                "M",
+                "async: write checkpoints while training goes on; sync: wait for the disk, for "
+                "comparison (default: async)");
   flags_.integer("--seed", options_.seed, "N",
                  "of weights, order of text and dropout (default: 1337)", {.least = 0});
   flags_.text("--config", config_, "FILE",
@@ -167,7 +181,8 @@ int Train::finish(Session& session, const TrainView& view,
   session.console.print(
       describe_summary(summary, view.plan().value_or(train::RunPlan{}), options_.out));
   if (summary.steps == 0 && !summary.interrupted) {
-    warn(session, fmt::format("the run already has {} steps; a larger --steps goes on with it",
+    warn(session, fmt::format("the run already has {} steps; a larger --steps or --minutes goes on "
+                              "with it",
                               summary.last_step));
   }
   session.console.line("\nnext: " + next_command(session.program, summary.interrupted));

@@ -56,6 +56,45 @@ std::string waits_text(const train::TrainSummary& summary) {
          reasons;
 }
 
+std::string checkpoint_plan(const train::RunPlan& plan) {
+  const std::string size = format_bytes(plan.checkpoint_bytes);
+  const std::string every = fmt::format("{} every {} steps", size, format_integer(plan.save_every));
+  switch (plan.checkpoint_way) {
+    case train::CheckpointWay::device_copy:
+      return every + ", copied on the device, written beside training";
+    case train::CheckpointWay::host_copy:
+      return every + ", copied to the host, written beside training";
+    case train::CheckpointWay::in_parts:
+      return every + ", in parts, and the device waits for the disk";
+    case train::CheckpointWay::at_the_end:
+      break;
+  }
+  return size + " at the end";
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values.empty() ? 0.0 : values[values.size() / 2];
+}
+
+/// What the checkpoints on the way and at the end have cost, as medians.
+std::string checkpoints_text(const train::TrainSummary& summary) {
+  if (summary.checkpoints.empty()) return {};
+  std::vector<double> device;
+  std::vector<double> blocked;
+  std::vector<double> written;
+  for (const train::CheckpointReport& report : summary.checkpoints) {
+    device.push_back(report.device_ms);
+    blocked.push_back(report.blocked_ms);
+    written.push_back(report.write_s);
+  }
+  return row("checkpoints",
+             fmt::format("{} of {}; each {:.1f} ms of the device, {:.1f} ms of the host,",
+                         summary.checkpoints.size(), format_bytes(summary.checkpoints.back().bytes),
+                         median(device), median(blocked))) +
+         row("", fmt::format("{:.2f} s to write", median(written)));
+}
+
 std::string loss_rows(const train::TrainSummary& summary, const train::RunPlan& plan) {
   const auto cell = [](std::optional<double> loss) {
     return loss ? format_loss(*loss) : std::string("-");
@@ -65,8 +104,13 @@ std::string loss_rows(const train::TrainSummary& summary, const train::RunPlan& 
   out +=
       fmt::format("{:<16}{:>10}{:>10}\n", "training loss", trained ? cell(summary.first_loss) : "-",
                   trained ? cell(summary.last_loss) : "-");
+  // The loss before the first step is none after it.
+  const bool evaluated = summary.validated_step > plan.start_step || !trained;
   out += fmt::format("{:<16}{:>10}{:>10}", "validation loss", cell(summary.first_validation_loss),
-                     cell(summary.last_validation_loss));
+                     evaluated ? cell(summary.last_validation_loss) : "-");
+  if (evaluated && summary.validated_step != summary.last_step) {
+    out += fmt::format("   (at step {})", summary.validated_step);
+  }
   if (plan.unigram_entropy > 0.0) {
     out += fmt::format("   (token frequencies alone: {})", format_loss(plan.unigram_entropy));
   }
@@ -141,8 +185,8 @@ void TrainView::on_evaluation(const train::EvalReport& report) {
   stop_when_closed();
 }
 
-void TrainView::on_checkpoint(std::int64_t step, const std::filesystem::path& directory) {
-  session_.console.line(fmt::format("step {} saved {}", step, directory.string()));
+void TrainView::on_checkpoint(const train::CheckpointReport& report) {
+  session_.console.line(fmt::format("step {} saved {}", report.step, report.directory.string()));
   stop_when_closed();
 }
 
@@ -166,6 +210,7 @@ std::string describe_plan(const train::RunPlan& plan) {
       row("memory", fmt::format("{} state, {} activations ({} without reuse)",
                                 format_bytes(plan.state_bytes), format_bytes(plan.activation_bytes),
                                 format_bytes(plan.activation_bytes_unshared)));
+  out += row("checkpoint", checkpoint_plan(plan));
   if (plan.start_step > 0) out += row("resumed", fmt::format("after step {}", plan.start_step));
   return out + '\n';
 }
@@ -178,6 +223,7 @@ std::string describe_summary(const train::TrainSummary& summary, const train::Ru
   out += row("tokens/s", fmt::format("{:.0f}", summary.tokens_per_s));
   out += row("device busy", format_share(summary.device_busy));
   out += waits_text(summary);
+  out += checkpoints_text(summary);
   out += row("skipped updates", format_integer(summary.skipped));
   out += row("peak memory", format_bytes(summary.peak_bytes));
   out += row("checkpoint", fmt::format("{} (step {})", directory.string(), summary.last_step));

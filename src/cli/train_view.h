@@ -23,7 +23,7 @@ class TrainView final : public train::TrainObserver {
   void on_plan(const train::RunPlan& plan) override;
   void on_step(const train::StepReport& report) override;
   void on_evaluation(const train::EvalReport& report) override;
-  void on_checkpoint(std::int64_t step, const std::filesystem::path& directory) override;
+  void on_checkpoint(const train::CheckpointReport& report) override;
 
   /// Known once the run has started.
   const std::optional<train::RunPlan>& plan() const { return plan_; }

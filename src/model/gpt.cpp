@@ -73,10 +73,6 @@ Gpt::Gpt(std::shared_ptr<Device> device, GptConfig config, DType compute_dtype, 
       ln_f_weight_(&parameters_["transformer.ln_f.weight"]),
       ln_f_bias_(&parameters_["transformer.ln_f.bias"]) {}
 
-std::uint32_t Gpt::streams_per_pass() const {
-  return 1 + 3 * static_cast<std::uint32_t>(config_.n_layer);
-}
-
 Tensor Gpt::reserve(const char* label, Shape shape, DType dtype) const {
   const auto bytes = static_cast<std::size_t>(element_count(shape)) * size_of(dtype);
   return {device_->reserve(bytes, label), dtype, std::move(shape)};

@@ -87,9 +87,6 @@ class Gpt {
   /// An empty cache for one sequence of up to n_positions tokens.
   KvCache make_cache(const Tensor& position) const;
 
-  /// Distinct random streams that one forward pass with dropout uses.
-  std::uint32_t streams_per_pass() const;
-
   static std::vector<ParameterSpec> parameter_specs(const GptConfig& config);
 
  private:

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "runtime/cuda/context.h"
+#include "runtime/cuda/kernel_fault.cuh"
 
 namespace cajal::ops::cuda_backend {
 
@@ -201,11 +202,6 @@ __device__ inline void wait_for_previous() {
 
 __device__ inline void let_next_start() {
   NV_IF_TARGET(NV_PROVIDES_SM_90, (asm volatile("griddepcontrol.launch_dependents;");))
-}
-
-__device__ inline void raise_fault(KernelFault* slot, std::int64_t index, std::int32_t value) {
-  *static_cast<volatile KernelFault*>(slot) =
-      static_cast<KernelFault>(index + 1) << 32 | static_cast<std::uint32_t>(value);
 }
 
 // The host's side.

@@ -28,7 +28,6 @@ Kernel adamw(const AdamWArgs&) { refuse("adamw"); }
 Kernel attention(const AttentionArgs&) { refuse("attention"); }
 Kernel attention_backward(const AttentionBackwardArgs&) { refuse("attention_backward"); }
 Kernel cached_attention(const CachedAttentionArgs&) { refuse("cached_attention"); }
-Kernel target_scale(const TargetScaleArgs&) { refuse("target_scale"); }
 Kernel cross_entropy(const CrossEntropyArgs&) { refuse("cross_entropy"); }
 Kernel dropout(const DropoutArgs&) { refuse("dropout"); }
 Kernel embedding(const EmbeddingArgs&) { refuse("embedding"); }

@@ -33,6 +33,7 @@ struct BackendCompletion {
   Clock completed = 0;
   std::vector<OperationSpan> operations;
   std::optional<DeviceFault> fault;
+  bool abandoned = false;
 };
 
 /// Where a backend reports. Called from its own thread, in submission order.
@@ -50,6 +51,8 @@ class QueueBackend {
  public:
   virtual ~QueueBackend() = default;
   virtual void submit(BackendSubmission submission) = 0;
+  /// Submissions up to `last` that have not begun need not run; each is reported as abandoned.
+  virtual void abandon(Ticket /*last*/) {}
 };
 
 /// The clock of every span.

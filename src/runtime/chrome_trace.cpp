@@ -14,7 +14,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int kProcess = 1;
-enum Lane : int { kHost = 1, kDevice = 2 };
+enum Lane : int { kHost = 1, kDevice = 2, kBackground = 3 };
 
 /// Writes one event a line, so that a long trace needs no second copy in memory.
 class Writer {
@@ -66,11 +66,14 @@ class Writer {
 };
 
 Clock first_clock(const std::vector<SubmissionSpan>& submissions,
-                  const std::vector<WaitSpan>& waits) {
-  Clock first = std::numeric_limits<Clock>::max();
+                  const std::vector<WaitSpan>& waits,
+                  const std::vector<BackgroundSpan>& background) {
+  constexpr Clock kNone = std::numeric_limits<Clock>::max();
+  Clock first = kNone;
   for (const SubmissionSpan& span : submissions) first = std::min(first, span.committed);
   for (const WaitSpan& span : waits) first = std::min(first, span.began);
-  return submissions.empty() && waits.empty() ? 0 : first;
+  for (const BackgroundSpan& span : background) first = std::min(first, span.began);
+  return first == kNone ? 0 : first;
 }
 
 void write_submission(Writer& writer, const SubmissionSpan& span) {
@@ -87,17 +90,22 @@ void write_submission(Writer& writer, const SubmissionSpan& span) {
 }  // namespace
 
 void write_chrome_trace(std::ostream& out, const std::vector<SubmissionSpan>& submissions,
-                        const std::vector<WaitSpan>& waits) {
+                        const std::vector<WaitSpan>& waits,
+                        const std::vector<BackgroundSpan>& background) {
   out << R"({"displayTimeUnit":"ms","traceEvents":[)";
-  Writer writer(out, first_clock(submissions, waits));
+  Writer writer(out, first_clock(submissions, waits, background));
   writer.process("cajal");
   writer.name(kHost, "host");
   writer.name(kDevice, "device");
+  if (!background.empty()) writer.name(kBackground, "background");
   for (const SubmissionSpan& span : submissions) write_submission(writer, span);
   for (const WaitSpan& span : waits) {
     const std::string reason(name_of(span.reason));
     writer.slice(kHost, "wait", "wait: " + reason, span.began, span.ended,
                  {{"reason", reason}, {"ticket", span.ticket}});
+  }
+  for (const BackgroundSpan& span : background) {
+    writer.slice(kBackground, "background", span.name, span.began, span.ended, Json::object());
   }
   out << "\n]}\n";
 }

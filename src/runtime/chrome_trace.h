@@ -11,6 +11,7 @@ namespace cajal {
 /// "Trace Event Format" (Google, 2016): complete events, flows and metadata, in microseconds since
 /// the first event.
 void write_chrome_trace(std::ostream& out, const std::vector<SubmissionSpan>& submissions,
-                        const std::vector<WaitSpan>& waits);
+                        const std::vector<WaitSpan>& waits,
+                        const std::vector<BackgroundSpan>& background);
 
 }  // namespace cajal

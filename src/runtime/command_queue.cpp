@@ -15,6 +15,12 @@
 #include "runtime/storage.h"
 
 namespace cajal {
+namespace {
+
+/// Commits outstanding at the most, so that the host's memory does not grow with those of a step.
+constexpr Ticket kMostCommits = 64;
+
+}  // namespace
 
 struct CommandQueue::State {
   State(std::shared_ptr<Device> device_, QueueOptions options_)
@@ -50,6 +56,7 @@ struct CommandQueue::State {
   void require_host_side(std::string_view call) const;
   void close_group();
   void make_room();
+  void bound_commits();
   void submit(BackendSubmission part, Outstanding outstanding);
   void submit_whole(const std::shared_ptr<CommandBuffer>& buffer, Submission submission);
   void submit_one_by_one(const std::shared_ptr<CommandBuffer>& buffer, Submission submission);
@@ -137,6 +144,13 @@ void CommandQueue::State::make_room() {
     wait(groups.front(), WaitReason::back_pressure);
     groups.pop_front();
   }
+}
+
+/// Within a step, too, so much and no more is outstanding: half of it is left to the device when
+/// the host goes on.
+void CommandQueue::State::bound_commits() {
+  constexpr Ticket kHalf = kMostCommits / 2;
+  if (last % kHalf == 0 && last > kHalf) wait(last - kHalf, WaitReason::back_pressure);
 }
 
 void CommandQueue::State::submit(BackendSubmission part, Outstanding outstanding) {
@@ -233,6 +247,7 @@ Ticket CommandQueue::commit(const std::shared_ptr<CommandBuffer>& buffer, Submis
   require_transferable(submission);
   buffer->committed_ = true;
   if (!state.in_step) state.make_room();
+  state.bound_commits();
   const bool split = state.options.sync == SyncMode::every_op && !buffer->commands().empty();
   if (split) {
     state.submit_one_by_one(buffer, std::move(submission));
@@ -256,6 +271,11 @@ void CommandQueue::wait(Ticket ticket, WaitReason reason) {
 void CommandQueue::wait_idle(WaitReason reason) {
   state_->require_host_side("wait_idle");
   wait(state_->last, reason);
+}
+
+void CommandQueue::abandon() {
+  state_->require_host_side("abandon");
+  state_->backend->abandon(state_->last);
 }
 
 bool CommandQueue::completed(Ticket ticket) const { return state_->finished(ticket); }

@@ -69,7 +69,7 @@ void HandlerThread::finish(Finished finished) {
   submission.in_flight = {};  // Handlers may read what their submission has written.
   if (!submission.last_part) return;
   run_handlers(submission, Completion{submission.ticket, submission.step, commit_started_,
-                                      done.completed, std::move(done.fault)});
+                                      done.completed, std::move(done.fault), done.abandoned});
 }
 
 void HandlerThread::run_handlers(const Outstanding& submission, const Completion& completion) {

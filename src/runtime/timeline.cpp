@@ -60,6 +60,8 @@ std::string_view name_of(WaitReason reason) {
       return "every_op";
     case WaitReason::tuning:
       return "tuning";
+    case WaitReason::data:
+      return "data";
   }
   return "unknown";
 }
@@ -102,6 +104,7 @@ struct Timeline::State {
   Clock busy_until = 0;
   std::deque<SubmissionSpan> submissions;
   std::deque<WaitSpan> waits;
+  std::deque<BackgroundSpan> background;
 
   template <class Span>
   void keep(std::deque<Span>& spans, Span span) {
@@ -140,6 +143,11 @@ void Timeline::add(WaitSpan span) {
   state_->keep(state_->waits, span);
 }
 
+void Timeline::add(BackgroundSpan span) {
+  const std::lock_guard lock(state_->mutex);
+  state_->keep(state_->background, std::move(span));
+}
+
 std::vector<SubmissionSpan> Timeline::submissions() const {
   const std::lock_guard lock(state_->mutex);
   return {state_->submissions.begin(), state_->submissions.end()};
@@ -167,6 +175,8 @@ void Timeline::write_chrome_trace(const std::filesystem::path& file) const {
   const std::vector<SubmissionSpan> submissions(state_->submissions.begin(),
                                                 state_->submissions.end());
   const std::vector<WaitSpan> waits(state_->waits.begin(), state_->waits.end());
+  const std::vector<BackgroundSpan> background(state_->background.begin(),
+                                               state_->background.end());
   lock.unlock();
 
   std::filesystem::path temporary = file;
@@ -174,7 +184,7 @@ void Timeline::write_chrome_trace(const std::filesystem::path& file) const {
   std::error_code problem;
   {
     std::ofstream out(temporary, std::ios::binary);
-    cajal::write_chrome_trace(out, submissions, waits);
+    cajal::write_chrome_trace(out, submissions, waits, background);
     out.close();
     if (out) std::filesystem::rename(temporary, file, problem);
     if (out && !problem) return;

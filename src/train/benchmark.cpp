@@ -20,7 +20,7 @@
 namespace cajal::train {
 namespace {
 
-constexpr std::int64_t kBatches = 8;  // of random tokens, taken in turn
+constexpr std::int64_t kBatches = 8;  // micro-batches of random tokens, taken in turn
 constexpr double kMillisecondsPerNanosecond = 1e-6;
 
 /// The first step builds every primitive. A GPU's first also times its products and its second is
@@ -84,6 +84,7 @@ class Benchmark {
 
  private:
   void commit_step(std::int64_t step);
+  void observe(const Completion& completion, const StepResult& result);
   void report_block(std::int64_t block);
   Profile profile(std::int64_t first_step);
   BenchmarkResult result(const Usage& before, const Usage& after) const;
@@ -118,36 +119,40 @@ Benchmark::Benchmark(const BenchmarkOptions& options)
   gpt_ = std::make_unique<model::Gpt>(device_, config_, dtype_);
   optimizer_ = std::make_unique<Optimizer>(*device_, gpt_->parameters());
   train_step_ = std::make_unique<TrainStep>(queue_, *gpt_, *optimizer_, shape_, /*dropout=*/0.0F);
-  MemoryPlan plan({train_step_->commands()});
+  MemoryPlan plan(train_step_->recordings());
   require_activations_fit(*device_, config_, dtype_, shape_, plan.arena_bytes());
   plan.bind(*device_);
   initialize_weights(queue_, *gpt_, options_.seed);
   initialize_optimizer(queue_, *optimizer_);
   std::mt19937_64 generator(options_.seed);
-  tokens_ = random_tokens(kBatches * shape_.tokens(), config_.vocab_size, generator);
-  targets_ = random_tokens(kBatches * shape_.tokens(), config_.vocab_size, generator);
+  tokens_ = random_tokens(kBatches * shape_.micro_tokens(), config_.vocab_size, generator);
+  targets_ = random_tokens(kBatches * shape_.micro_tokens(), config_.vocab_size, generator);
 }
 
 void Benchmark::commit_step(std::int64_t step) {
   queue_.begin_step(step + 1);
-  const StepInputs inputs = train_step_->inputs();
   for (std::int64_t micro = 0; micro < shape_.accumulate; ++micro) {
+    const StepInputs inputs = train_step_->inputs();
     const std::int64_t first =
-        ((step % kBatches) * shape_.accumulate + micro) * shape_.micro_tokens();
-    std::copy_n(tokens_.begin() + first, shape_.micro_tokens(), inputs.tokens(micro).begin());
-    std::copy_n(targets_.begin() + first, shape_.micro_tokens(), inputs.targets(micro).begin());
+        (step * shape_.accumulate + micro) % kBatches * shape_.micro_tokens();
+    std::copy_n(tokens_.begin() + first, shape_.micro_tokens(), inputs.tokens().begin());
+    std::copy_n(targets_.begin() + first, shape_.micro_tokens(), inputs.targets().begin());
+    inputs.seed()[0] = inputs.seed()[1] = 0;
+    train_step_->micro_batch(inputs);
   }
-  inputs.hyper() = {.learning_rate = 3e-4F};
-  inputs.seed()[0] = 0;
-  inputs.seed()[1] = 0;
-  train_step_->train_step(inputs, [this](const Completion& completion, const StepResult& result) {
-    observed_.completed.push_back(completion.completed);
-    observed_.losses.push_back(result.loss);
-    const auto timed = static_cast<std::int64_t>(observed_.completed.size()) - warm_up_;
-    const std::int64_t block = timed / options_.steps;
-    const bool ends_block = timed > 0 && timed % options_.steps == 0;
-    if (ends_block && block <= options_.blocks) report_block(block);
-  });
+  train_step_->update({.learning_rate = 3e-4F},
+                      [this](const Completion& completion, const StepResult& result) {
+                        observe(completion, result);
+                      });
+}
+
+void Benchmark::observe(const Completion& completion, const StepResult& result) {
+  observed_.completed.push_back(completion.completed);
+  observed_.losses.push_back(result.loss);
+  const auto timed = static_cast<std::int64_t>(observed_.completed.size()) - warm_up_;
+  const std::int64_t block = timed / options_.steps;
+  const bool ends_block = timed > 0 && timed % options_.steps == 0;
+  if (ends_block && block <= options_.blocks) report_block(block);
 }
 
 /// From the completion of the step before the block to that of its last step: no wait is added for

@@ -1,4 +1,4 @@
-// Model and optimizer, to and from the files of a checkpoint.
+// Model and optimizer, from the files of a checkpoint.
 #pragma once
 
 #include <filesystem>
@@ -18,6 +18,10 @@ inline constexpr const char* kModelFile = "model.safetensors";
 inline constexpr const char* kTokenizerFile = "tokenizer.json";
 inline constexpr const char* kOptimizerFile = "optimizer.safetensors";
 
+// What the moments' tensors are called, in front of their parameter's name.
+inline constexpr const char* kFirstMoment = "exp_avg.";
+inline constexpr const char* kSecondMoment = "exp_avg_sq.";
+
 /// Configuration of the model in `directory`. Throws InvalidArgument when there is none.
 model::GptConfig load_config(const std::filesystem::path& directory);
 
@@ -34,12 +38,5 @@ void load_weights(CommandQueue& queue, const model::Gpt& gpt,
 void initialize_optimizer(CommandQueue& queue, const Optimizer& optimizer);
 void load_optimizer(CommandQueue& queue, const model::Gpt& gpt, const Optimizer& optimizer,
                     const ops::AdamWState& state, const std::filesystem::path& directory);
-
-/// Everything of one checkpoint into an existing folder, as the device holds it after the work
-/// committed so far: waits for that (checkpoint). Files are on the disk when it returns. Throws
-/// Error rather than save weights that are not finite.
-void save_checkpoint(CommandQueue& queue, const model::Gpt& gpt, const Optimizer& optimizer,
-                     const data::Tokenizer* tokenizer, const TrainerState& state,
-                     const std::filesystem::path& directory);
 
 }  // namespace cajal::train

@@ -35,14 +35,12 @@ void require_state_fits(const Device& device, const model::GptConfig& config, DT
                           "choose a smaller --preset");
   }
   // In floating point, because absurd sizes overflow integers.
-  const double tokens = static_cast<double>(shape.batch) * static_cast<double>(shape.seq) *
-                        static_cast<double>(shape.accumulate);
+  const double tokens = static_cast<double>(shape.batch) * static_cast<double>(shape.seq);
   const double room = static_cast<double>(available - needed);
   if (tokens * kBytesPerToken > room) {
-    throw InvalidArgument(
-        fmt::format("--batch {} and --accumulate {} make {:.3g} tokens a step, too many for {}",
-                    shape.batch, shape.accumulate, tokens, gigabytes(available)),
-        "use --batch 1 and raise it while it fits");
+    throw InvalidArgument(fmt::format("--batch {} makes {:.3g} tokens at once, too many for {}",
+                                      shape.batch, tokens, gigabytes(available)),
+                          "use --batch 1 and raise it while it fits");
   }
 }
 

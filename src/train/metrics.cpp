@@ -67,6 +67,16 @@ void MetricsLog::write(const EvalReport& report) {
   append(ordered_json{{"step", report.step}, {"val_loss", finite_or_null(report.loss)}}.dump());
 }
 
+void MetricsLog::write(const CheckpointReport& report) {
+  append(ordered_json{{"step", report.step},
+                      {"checkpoint",
+                       {{"bytes", report.bytes},
+                        {"device_ms", finite_or_null(report.device_ms)},
+                        {"blocked_ms", finite_or_null(report.blocked_ms)},
+                        {"write_s", finite_or_null(report.write_s)}}}}
+             .dump());
+}
+
 void MetricsLog::append(const std::string& line) {
   const std::string text = line + '\n';
   const off_t end = ::lseek(fd_.get(), 0, SEEK_END);

@@ -11,7 +11,8 @@
 namespace cajal::train {
 
 /// A step's line has step, loss, grad_norm, lr, tokens_per_s, device_busy, host_waits,
-/// host_blocked_ms and skipped; an evaluation's has step and val_loss. A number that is not finite
+/// host_blocked_ms and skipped; an evaluation's has step and val_loss, a checkpoint's
+/// step and checkpoint: bytes, device_ms, blocked_ms and write_s. A number that is not finite
 /// becomes null.
 class MetricsLog {
  public:
@@ -24,6 +25,7 @@ class MetricsLog {
   /// half-written line back.
   void write(const StepReport& report);
   void write(const EvalReport& report);
+  void write(const CheckpointReport& report);
 
   /// Flushes to the disk, so that no power cut loses lines of a step already in a checkpoint.
   void sync();

@@ -18,6 +18,7 @@
 
 #include "cajal/error.h"
 #include "train/durable_file.h"
+#include "train/safetensors_layout.h"
 
 namespace cajal::train {
 
@@ -32,12 +33,7 @@ constexpr std::uint64_t kLargestHeader = 100'000'000;  // As in the reference im
 constexpr int kDeepestHeader = 3;                      // {name: {field: [number]}}
 constexpr std::string_view kMetadata = "__metadata__";
 
-constexpr std::array<std::pair<DType, std::string_view>, 3> kDTypes{
-    {{DType::f32, "F32"}, {DType::bf16, "BF16"}, {DType::i32, "I32"}}};
-
-std::string_view format_name(DType dtype) {
-  return std::ranges::find(kDTypes, dtype, &std::pair<DType, std::string_view>::first)->second;
-}
+constexpr std::array kDTypes{DType::f32, DType::bf16, DType::i32};
 
 /// In quotes, with control characters escaped: an error stays one line whatever the file holds.
 std::string escaped(std::string_view text) {
@@ -143,8 +139,9 @@ class Parser {
     if (begin > end || end > data.size()) fail(name, "lies outside the file");
     const auto expected = byte_count(array.shape, array.dtype);
     if (expected != end - begin) {
-      fail(name, fmt::format("of shape [{}] and dtype {} cannot have {} bytes",
-                             fmt::join(array.shape, ", "), format_name(array.dtype), end - begin));
+      fail(name,
+           fmt::format("of shape [{}] and dtype {} cannot have {} bytes",
+                       fmt::join(array.shape, ", "), safetensors_name(array.dtype), end - begin));
     }
     array.bytes = data.subspan(begin, end - begin);
     return array;
@@ -158,8 +155,8 @@ class Parser {
 
   DType dtype_of(const std::string& name, const json& value) const {
     if (!value.is_string()) fail(name, "has a dtype that is no string");
-    for (const auto& [dtype, known] : kDTypes) {
-      if (value.get_ref<const std::string&>() == known) return dtype;
+    for (const DType dtype : kDTypes) {
+      if (value.get_ref<const std::string&>() == safetensors_name(dtype)) return dtype;
     }
     throw Error(fmt::format("{}: tensor {} has dtype {}, which cajal does not read", source_,
                             escaped(name), value.dump()),
@@ -225,69 +222,25 @@ struct Mapping {
   }
 };
 
-// ---- Writing ----
-
-void check_arrays(const std::vector<NamedArray>& arrays) {
-  std::set<std::string_view> names;
-  for (const NamedArray& array : arrays) {
-    if (array.name == kMetadata || !names.insert(array.name).second) {
-      throw InvalidArgument(fmt::format("two safetensors entries named {}", escaped(array.name)));
-    }
-    if (byte_count(array.shape, array.dtype) != array.bytes.size()) {
-      throw InvalidArgument(fmt::format("tensor {} of shape [{}] and dtype {} given {} bytes",
-                                        escaped(array.name), fmt::join(array.shape, ", "),
-                                        format_name(array.dtype), array.bytes.size()));
-    }
-  }
-}
-
-/// The reference implementation's order: wide elements first, so that each tensor is aligned.
-std::vector<const NamedArray*> file_order(const std::vector<NamedArray>& arrays) {
-  std::vector<const NamedArray*> order;
-  order.reserve(arrays.size());
-  for (const NamedArray& array : arrays) order.push_back(&array);
-  std::ranges::sort(order, [](const NamedArray* a, const NamedArray* b) {
-    const std::size_t a_size = size_of(a->dtype);
-    const std::size_t b_size = size_of(b->dtype);
-    return a_size != b_size ? a_size > b_size : a->name < b->name;
-  });
-  return order;
-}
-
-std::string make_header(const std::vector<const NamedArray*>& order,
-                        const std::map<std::string, std::string>& metadata) {
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header[std::string(kMetadata)] = metadata;
-  std::size_t offset = 0;
-  for (const NamedArray* array : order) {
-    const std::size_t end = offset + array->bytes.size();
-    header[array->name] = {{"dtype", format_name(array->dtype)},
-                           {"shape", array->shape},
-                           {"data_offsets", {offset, end}}};
-    offset = end;
-  }
-  std::string text;
-  try {
-    text = header.dump();
-  } catch (const json::exception&) {
-    throw InvalidArgument("a tensor's name or the metadata of a safetensors file is not UTF-8");
-  }
-  text.append((kPrefix - text.size() % kPrefix) % kPrefix, ' ');
-  return text;
-}
-
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& file, const std::vector<NamedArray>& arrays,
                        const std::map<std::string, std::string>& metadata) {
-  check_arrays(arrays);
-  const auto order = file_order(arrays);
-  const std::string header = make_header(order, metadata);
-  const std::uint64_t size = header.size();
+  std::vector<ArrayInfo> infos;
+  for (const NamedArray& array : arrays) infos.push_back({array.name, array.dtype, array.shape});
+  const SafetensorsLayout layout = lay_out_safetensors(infos, metadata);
+  for (const SafetensorsLayout::Place& place : layout.places) {
+    const NamedArray& array = arrays[place.array];
+    if (place.bytes == array.bytes.size()) continue;
+    throw InvalidArgument(fmt::format("tensor {} of shape [{}] and dtype {} given {} bytes",
+                                      escaped(array.name), fmt::join(array.shape, ", "),
+                                      safetensors_name(array.dtype), array.bytes.size()));
+  }
   AtomicFile out(file);
-  out.write(std::as_bytes(std::span(&size, 1)));
-  out.write(header);
-  for (const NamedArray* array : order) out.write(array->bytes);
+  out.write(layout.header);
+  for (const SafetensorsLayout::Place& place : layout.places) {
+    out.write(arrays[place.array].bytes);
+  }
   out.commit();
 }
 
@@ -318,8 +271,8 @@ const NamedArray& SafetensorsFile::require(const std::string& name, DType dtype,
   const NamedArray& array = arrays_[found->second];
   if (array.dtype != dtype || array.shape != shape) {
     throw Error(fmt::format("{}: tensor {} is {} [{}], not {} [{}]", path_.string(), escaped(name),
-                            format_name(array.dtype), fmt::join(array.shape, ", "),
-                            format_name(dtype), fmt::join(shape, ", ")),
+                            safetensors_name(array.dtype), fmt::join(array.shape, ", "),
+                            safetensors_name(dtype), fmt::join(shape, ", ")),
                 "is it the file of another model?");
   }
   return array;

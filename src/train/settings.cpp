@@ -54,6 +54,10 @@ void check_ranges(const Settings& s) {
   require(std::isfinite(s.weight_decay) && s.weight_decay >= 0.0F, "--weight-decay",
           "must be 0 or more", "");
   require(s.dropout >= 0.0F && s.dropout < 1.0F, "--dropout", "must be in [0, 1)", "");
+}
+
+/// Of a tokenizer to be trained; a model that is there already may have any.
+void check_vocabulary(const Settings& s) {
   require(s.vocab_size >= 257 && s.vocab_size <= 65536, "--vocab-size",
           fmt::format("is {}", s.vocab_size), "choose 257 (256 bytes and end-of-text) to 65536");
 }
@@ -71,6 +75,10 @@ Integer whole(const json& object, const char* name) {
                 "resume from another checkpoint");
   }
   return value.get<Integer>();
+}
+
+std::string length_of(const Settings& s) {
+  return s.steps > 0 ? fmt::format("{} steps", s.steps) : fmt::format("{:g} minutes", s.minutes);
 }
 
 }  // namespace
@@ -107,7 +115,9 @@ Settings resolve_settings(const TrainOptions& options, const Settings* resumed) 
   s.dropout = options.dropout.value_or(s.dropout);
   s.vocab_size = options.vocab_size.value_or(static_cast<int>(s.vocab_size));
   s.seed = options.seed.value_or(s.seed);
+  s.parse_special = options.parse_special.value_or(s.parse_special);
   check_ranges(s);
+  if (resumed == nullptr) check_vocabulary(s);
   return s;
 }
 
@@ -129,6 +139,7 @@ json to_json(const Settings& s) {
       {"dropout", s.dropout},
       {"vocab_size", s.vocab_size},
       {"seed", s.seed},
+      {"parse_special", s.parse_special},
   };
 }
 
@@ -152,6 +163,7 @@ Settings settings_from_json(const json& object) {
     s.dropout = object.at("dropout").get<float>();
     s.vocab_size = whole<std::int64_t>(object, "vocab_size");
     s.seed = whole<std::uint64_t>(object, "seed");
+    s.parse_special = object.value("parse_special", s.parse_special);
   } catch (const json::exception& problem) {
     throw Error(fmt::format("trainer_state.json: options: {}", problem.what()));
   }
@@ -167,7 +179,7 @@ void require_fits(const Settings& settings, const model::GptConfig& config) {
 std::vector<std::string> check_resumed(const Settings& before, const Settings& now) {
   const auto keep = [](bool same, std::string_view flag, const auto& old_value) {
     require(same, flag, "cannot change on resume",
-            fmt::format("leave it away, or use {} {}", flag, old_value));
+            fmt::format("remove it, or use {} {}", flag, old_value));
   };
   keep(now.preset == before.preset, "--preset", before.preset);
   keep(now.vocab_size == before.vocab_size, "--vocab-size", before.vocab_size);
@@ -177,12 +189,16 @@ std::vector<std::string> check_resumed(const Settings& before, const Settings& n
   std::vector<std::string> warnings;
   const json was = to_json(before);
   const json is = to_json(now);
-  for (const char* name : {"data", "dtype", "batch", "accumulate", "steps", "lr", "schedule",
-                           "warmup", "clip", "weight_decay", "dropout"}) {
-    if (is.at(name) == was.at(name)) continue;
+  const auto warn = [&](std::string_view what, const std::string& now_is, const std::string& then) {
+    if (now_is == then) return;
     warnings.push_back(fmt::format(
-        "{} is now {}, was {}: the run goes on, but not as it would have without the change", name,
-        is.at(name).dump(), was.at(name).dump()));
+        "{} is now {}, was {}: the run goes on, but not as it would have without the change", what,
+        now_is, then));
+  };
+  warn("the run's length", length_of(now), length_of(before));
+  for (const char* name : {"data", "dtype", "batch", "accumulate", "lr", "schedule", "warmup",
+                           "clip", "weight_decay", "dropout", "parse_special"}) {
+    warn(name, is.at(name).dump(), was.at(name).dump());
   }
   return warnings;
 }

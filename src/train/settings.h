@@ -27,6 +27,7 @@ struct Settings {
   float dropout = 0.0F;
   std::int64_t vocab_size = 0;  ///< Asked of a tokenizer to be trained.
   std::uint64_t seed = 1337;
+  bool parse_special = true;
 };
 
 /// A given option wins over `resumed`, that over the preset's recipe and the device's type. Throws

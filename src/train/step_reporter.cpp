@@ -1,6 +1,7 @@
 #include "train/step_reporter.h"
 
-#include <algorithm>
+#include <cmath>
+#include <limits>
 
 namespace cajal::train {
 namespace {
@@ -23,7 +24,7 @@ void StepReporter::begin() {
 
 void StepReporter::on_step(std::int64_t step, float learning_rate, const Completion& completion,
                            const StepResult& result) {
-  if (completion.fault) return;  // the queue tells its owner
+  if (!completion.succeeded()) return;  // of a fault the queue tells its owner
   const Usage usage = queue_->usage();
   const Usage spent = usage - last_usage_;
   const double seconds = static_cast<double>(completion.completed - last_completed_) * kNanosecond;
@@ -41,6 +42,7 @@ void StepReporter::on_step(std::int64_t step, float learning_rate, const Complet
   last_usage_ = usage;
   last_completed_ = completion.completed;
 
+  last_step_ = step;
   if (reported_++ == 0) first_loss_ = report.loss;
   last_loss_ = report.loss;
   optimizer_ = result.optimizer;
@@ -51,10 +53,13 @@ void StepReporter::on_step(std::int64_t step, float learning_rate, const Complet
 }
 
 void StepReporter::on_evaluation(std::int64_t step, double loss) {
-  begin();  // an evaluation's time is no step's
   if (!first_validation_loss_) first_validation_loss_ = loss;
   last_validation_loss_ = loss;
-  best_validation_loss_ = std::min(best_validation_loss_.value_or(loss), loss);
+  validated_step_ = step;
+  const bool better = std::isfinite(loss) && loss < best_validation_loss_.value_or(
+                                                        std::numeric_limits<double>::infinity());
+  if (better) best_validation_loss_ = loss;
+  evaluations_without_better_.store(better ? 0 : evaluations_without_better_ + 1);
   const EvalReport report{step, loss};
   log_->write(report);
   observer_->on_evaluation(report);

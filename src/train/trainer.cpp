@@ -5,21 +5,24 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <utility>
 
 #include "cajal/error.h"
 #include "data/loader.h"
 #include "data/unigram.h"
-#include "model/presets.h"
 #include "ops/philox.h"
 #include "runtime/memory_plan.h"
 #include "train/checkpoint.h"
-#include "train/evaluator.h"
+#include "train/checkpoints.h"
 #include "train/memory_check.h"
 #include "train/run_directory.h"
+#include "train/run_origin.h"
 #include "train/step_reporter.h"
+#include "train/train_step.h"
 #include "train/training_text.h"
+#include "train/validator.h"
 
 namespace cajal::train {
 namespace {
@@ -30,70 +33,6 @@ constexpr double kValidationShare = 0.02;
 constexpr float kBeta1 = 0.9F;
 constexpr float kBeta2 = 0.95F;
 constexpr float kAdamEpsilon = 1e-8F;
-
-/// What a run starts from, read before anything is written.
-struct Start {
-  std::optional<TrainerState> state;  ///< Of the run to be resumed.
-  std::optional<fs::path> weights;    ///< Folder with a model to begin with.
-  Settings settings;
-  model::GptConfig config;
-  std::vector<std::string> warnings;
-};
-
-Start resume_start(const TrainOptions& options) {
-  if (options.init) throw InvalidArgument("--resume and --init exclude each other", "give one");
-  const auto latest = RunDirectory::find(options.out);
-  if (!latest) {
-    throw InvalidArgument(
-        fmt::format("{} holds no checkpoint to resume from", options.out.string()),
-        "leave --resume away to begin a run there");
-  }
-  Start start;
-  start.state = load_trainer_state(*latest);
-  start.weights = latest;
-  const Settings saved = settings_from_json(start.state->options);
-  start.settings = resolve_settings(options, &saved);
-  start.warnings = check_resumed(saved, start.settings);
-  start.config = load_config(*latest);
-  return start;
-}
-
-/// The preset whose recipe suits a model from elsewhere: the smallest as wide and as deep.
-std::string preset_like(const model::GptConfig& config) {
-  const auto& presets = model::presets();
-  const auto found = std::find_if(presets.begin(), presets.end(), [&](const model::Preset& preset) {
-    return preset.config.n_embd >= config.n_embd && preset.config.n_layer >= config.n_layer;
-  });
-  return std::string(found == presets.end() ? presets.back().name : found->name);
-}
-
-Start fresh_start(const TrainOptions& options) {
-  if (RunDirectory::find(options.out)) {
-    throw InvalidArgument(fmt::format("{} already holds a run", options.out.string()),
-                          "add --resume to go on with it, or name another --out");
-  }
-  Start start;
-  if (options.init) {
-    start.config = load_config(*options.init);
-    TrainOptions like = options;
-    like.preset = preset_like(start.config);
-    start.settings = resolve_settings(like, nullptr);
-    start.weights = options.init;
-    if (options.vocab_size && *options.vocab_size != start.config.vocab_size) {
-      throw InvalidArgument(
-          fmt::format("--vocab-size {} is not that of {}", *options.vocab_size,
-                      options.init->string()),
-          fmt::format("leave it away; the model has {}", start.config.vocab_size));
-    }
-    start.settings.vocab_size = start.config.vocab_size;
-    if (!options.seq) start.settings.shape.seq = start.config.n_positions;
-  } else {
-    start.settings = resolve_settings(options, nullptr);
-    start.config = model::preset_config(start.settings.preset);
-    start.config.vocab_size = start.settings.vocab_size;
-  }
-  return start;
-}
 
 /// The trace is written at the end: a place that cannot take it is refused before the work.
 void require_writable(const fs::path& trace) {
@@ -118,20 +57,27 @@ class Training {
   void open_text();
   void open_loaders(const std::vector<data::TokenShard>& shards);
   void load_state();
+  void open_checkpoints();
   void announce(double unigram_entropy);
+  void warn_of_schedule();
   void commit_step();
+  StepInputs micro_batch(std::int64_t micro);
   void evaluate();
-  void save_checkpoint();
-  void require_finite() const;
+  void wind_up();
+  void require_converging() const;
   bool finished() const;
+  bool stalled() const;
   float learning_rate() const;
+  double seconds() const;
+  TrainerState state() const;
+  std::int64_t first_step() const { return origin_.state ? origin_.state->step : 0; }
   bool due(std::int64_t every) const { return every > 0 && step_ % every == 0; }
-  TrainSummary summary(const Usage& before, bool interrupted);
+  TrainSummary summary(const Usage& before) const;
 
   TrainOptions options_;
   TrainObserver& observer_;
   const std::atomic<bool>& stop_;
-  Start start_;
+  RunOrigin origin_;
   const Settings& settings_;
   std::shared_ptr<Device> device_;
   std::unique_ptr<model::Gpt> gpt_;
@@ -146,13 +92,21 @@ class Training {
   std::unique_ptr<EvalStep> eval_step_;
   std::unique_ptr<MemoryPlan> plan_;
   std::unique_ptr<data::Loader> loader_;
-  std::unique_ptr<Evaluator> evaluator_;
-  data::LoaderState loader_state_;
+  std::unique_ptr<Validator> validator_;
+  std::unique_ptr<Checkpoints> checkpoints_;
   data::CorpusStats corpus_stats_;
   std::int64_t text_tokens_ = 0;
+  CheckpointWay checkpoint_way_ = CheckpointWay::at_the_end;
 
-  std::int64_t step_ = 0;  ///< Steps committed, resumed ones included.
-  std::int64_t saved_step_ = -1;
+  /// Where the loader stands behind a step.
+  struct Progress {
+    std::int64_t step = 0;
+    data::LoaderState loader;
+  };
+  std::deque<Progress> progress_;  ///< Of the steps that may be outstanding, the last one last.
+  std::int64_t step_ = 0;          ///< Steps committed, resumed ones included.
+  std::int64_t evaluated_step_ = -1;
+  bool interrupted_ = false;
   std::chrono::steady_clock::time_point began_;
 };
 
@@ -161,36 +115,39 @@ Training::Training(const TrainOptions& options, TrainObserver& observer,
     : options_(options),
       observer_(observer),
       stop_(stop),
-      start_(options.resume ? resume_start(options) : fresh_start(options)),
-      settings_(start_.settings),
+      origin_(find_origin(options)),
+      settings_(origin_.settings),
       device_(Device::open(options.device, {.threads = options.threads})),
       queue_(device_, {options.max_in_flight, options.sync}) {
-  require_fits(settings_, start_.config);
-  require_state_fits(*device_, start_.config, settings_.dtype, settings_.shape);
-  gpt_ = std::make_unique<model::Gpt>(device_, start_.config, settings_.dtype);
+  require_fits(settings_, origin_.config);
+  require_state_fits(*device_, origin_.config, settings_.dtype, settings_.shape);
+  gpt_ = std::make_unique<model::Gpt>(device_, origin_.config, settings_.dtype);
   optimizer_ = std::make_unique<Optimizer>(*device_, gpt_->parameters());
   train_step_ =
       std::make_unique<TrainStep>(queue_, *gpt_, *optimizer_, settings_.shape, settings_.dropout);
   const StepShape eval_shape{settings_.shape.batch, settings_.shape.seq, 1};
   eval_step_ = std::make_unique<EvalStep>(queue_, *gpt_, eval_shape);
-  plan_ =
-      std::make_unique<MemoryPlan>(std::vector{train_step_->commands(), eval_step_->commands()});
-  require_activations_fit(*device_, start_.config, settings_.dtype, settings_.shape,
+  auto recordings = train_step_->recordings();
+  recordings.push_back(eval_step_->commands());
+  plan_ = std::make_unique<MemoryPlan>(recordings);
+  require_activations_fit(*device_, origin_.config, settings_.dtype, settings_.shape,
                           plan_->arena_bytes());
-
   open_text();
   load_state();
   plan_->bind(*device_);
-  for (const std::string& warning : start_.warnings) observer_.on_warning(warning);
+  open_checkpoints();
+  warn_of_schedule();
+  for (const std::string& warning : origin_.warnings) observer_.on_warning(warning);
 }
 
 /// Before the first step there is nothing to save, and `stop` ends the run where it is.
 void Training::on_stage(std::string_view stage, double share) {
   observer_.on_stage(stage, share);
   if (!stop_.load()) return;
-  throw Interrupted(start_.state ? fmt::format("stopped before the first step; {} is as it was",
-                                               options_.out.string())
-                                 : std::string("stopped before the first step; nothing was saved"));
+  throw Interrupted(
+      origin_.state
+          ? fmt::format("stopped before the first step; {} is as it was", options_.out.string())
+          : std::string("stopped before the first step; nothing was saved"));
 }
 
 void Training::open_text() {
@@ -198,16 +155,15 @@ void Training::open_text() {
   const bool same_tokens = source.has_value();
   if (!source) source = TextSource::open(settings_);
   corpus_stats_ = source->stats();
-  if (start_.weights) tokenizer_ = load_tokenizer(*start_.weights);
+  if (origin_.weights) tokenizer_ = load_tokenizer(*origin_.weights);
 
   directory_ = std::make_unique<RunDirectory>(options_.out);
-  saved_step_ = directory_->latest_step();
   if (options_.trace) require_writable(*options_.trace);
   const auto progress = [this](std::string_view stage, double share) { on_stage(stage, share); };
   if (source->is_text() && !tokenizer_) {
-    if (start_.weights) {
+    if (origin_.weights) {
       throw InvalidArgument(
-          fmt::format("{} has no tokenizer to read text with", start_.weights->string()),
+          fmt::format("{} has no tokenizer to read text with", origin_.weights->string()),
           "name token shards (.bin) instead");
     }
     tokenizer_ = source->train_tokenizer(settings_, options_.threads, progress);
@@ -217,15 +173,17 @@ void Training::open_text() {
   for (const data::TokenShard& shard : shards)
     text_tokens_ += static_cast<std::int64_t>(shard.tokens().size());
 
-  if (start_.state && (same_tokens || !source->is_text())) {
-    loader_state_ = start_.state->loader;
-  } else if (start_.state) {
-    start_.warnings.emplace_back("the text was encoded anew and is read from its beginning");
+  data::LoaderState start;
+  if (origin_.state && (same_tokens || !source->is_text())) {
+    start = origin_.state->loader;
+  } else if (origin_.state) {
+    origin_.warnings.emplace_back("the text was encoded anew and is read from its beginning");
   }
+  progress_ = {{first_step(), start}};
   try {
     open_loaders(shards);
   } catch (const InvalidArgument&) {
-    if (!start_.state) TextSource::discard(options_.out);
+    if (!origin_.state) TextSource::discard(options_.out);
     throw;
   }
 }
@@ -236,132 +194,186 @@ void Training::open_loaders(const std::vector<data::TokenShard>& shards) {
   loading.seq = settings_.shape.seq;
   loading.seed = settings_.seed;
   loading.validation_fraction = kValidationShare;
-  loading.vocab = start_.config.vocab_size;
-  loader_ =
-      std::make_unique<data::Loader>(shards, data::Loader::Split::train, loading, loader_state_);
+  loading.vocab = origin_.config.vocab_size;
+  loader_ = std::make_unique<data::Loader>(shards, data::Loader::Split::train, loading,
+                                           progress_.back().loader);
   data::Loader held_out(shards, data::Loader::Split::validation, loading);
-  evaluator_ = std::make_unique<Evaluator>(*eval_step_, std::move(held_out), settings_.shape.batch,
+  validator_ = std::make_unique<Validator>(*eval_step_, std::move(held_out), settings_.shape.batch,
                                            options_.eval_batches);
   announce(data::unigram_entropy(shards, loading));
 }
 
 void Training::announce(double unigram_entropy) {
+  const std::size_t state_bytes =
+      Optimizer::training_bytes(gpt_->parameters().size(), settings_.dtype);
+  const std::int64_t every = options_.save_every;
+  const auto next = every > 0 ? (first_step() / every + 1) * every : settings_.steps;
+  if (every > 0 && (settings_.steps == 0 || next < settings_.steps)) {
+    checkpoint_way_ = choose_checkpoint_way(*device_, gpt_->parameters(), options_.checkpoint,
+                                            state_bytes + plan_->arena_bytes());
+  }
   RunPlan plan;
   plan.device = device_->info().description;
   plan.dtype = settings_.dtype;
   plan.batch = settings_.shape.batch;
   plan.seq = settings_.shape.seq;
   plan.accumulate = settings_.shape.accumulate;
-  plan.parameters = start_.config.parameter_count();
+  plan.parameters = origin_.config.parameter_count();
   plan.tokens = text_tokens_;
-  plan.start_step = start_.state ? start_.state->step : 0;
+  plan.start_step = first_step();
   plan.steps = settings_.steps;
   plan.minutes = settings_.minutes;
-  plan.state_bytes = Optimizer::training_bytes(gpt_->parameters().size(), settings_.dtype);
+  plan.state_bytes = state_bytes;
   plan.activation_bytes = plan_->arena_bytes();
   plan.activation_bytes_unshared = plan_->total_bytes();
   plan.unigram_entropy = unigram_entropy;
   plan.corpus = corpus_stats_;
+  plan.checkpoint_bytes = checkpoint_bytes(gpt_->parameters());
+  plan.checkpoint_way = checkpoint_way_;
+  plan.save_every = options_.save_every;
   observer_.on_plan(plan);
 }
 
 void Training::load_state() {
-  log_ = std::make_unique<MetricsLog>(options_.out / "metrics.jsonl",
-                                      start_.state ? start_.state->step : -1);
-  reporter_ = std::make_unique<StepReporter>(queue_, *log_, observer_, settings_.shape.tokens());
-  if (start_.weights) {
-    load_weights(queue_, *gpt_, *start_.weights);
+  if (origin_.weights) {
+    load_weights(queue_, *gpt_, *origin_.weights);
   } else {
     initialize_weights(queue_, *gpt_, settings_.seed);
   }
-  if (!start_.state) {
+  if (origin_.state) {
+    load_optimizer(queue_, *gpt_, *optimizer_, origin_.state->optimizer, *origin_.weights);
+  } else {
     initialize_optimizer(queue_, *optimizer_);
-    return;
   }
-  const TrainerState& state = *start_.state;
-  load_optimizer(queue_, *gpt_, *optimizer_, state.optimizer, *start_.weights);
-  reporter_->set_optimizer(state.optimizer);
+  log_ = std::make_unique<MetricsLog>(options_.out / "metrics.jsonl",
+                                      origin_.state ? origin_.state->step : -1);
+  reporter_ = std::make_unique<StepReporter>(queue_, *log_, observer_, settings_.shape.tokens());
+  if (!origin_.state) return;
+  const TrainerState& state = *origin_.state;
+  reporter_->resume_from(state.step, state.optimizer);
   reporter_->set_validation_losses(state.best_validation_loss, state.last_validation_loss);
   step_ = state.step;
 }
 
+void Training::open_checkpoints() {
+  checkpoints_ = std::make_unique<Checkpoints>(
+      Checkpoints::Parts{
+          .queue = &queue_,
+          .directory = directory_.get(),
+          .log = log_.get(),
+          .reporter = reporter_.get(),
+          .validator = validator_.get(),
+          .observer = &observer_,
+          .optimizer = optimizer_.get(),
+          .model = {&gpt_->parameters(), &origin_.config, tokenizer_ ? &*tokenizer_ : nullptr}},
+      checkpoint_way_, options_.keep, origin_.state.value_or(TrainerState{}));
+}
+
+void Training::warn_of_schedule() {
+  const Schedule& schedule = settings_.schedule;
+  if (settings_.steps == 0 || schedule.warmup < settings_.steps) return;
+  origin_.warnings.push_back(fmt::format(
+      "--warmup {} is as long as the run of {} steps: the rate never reaches --lr {:g}; use "
+      "--warmup {}",
+      schedule.warmup, settings_.steps, schedule.peak, settings_.steps / 10));
+}
+
+/// Spent training, over all resumes.
+double Training::seconds() const {
+  return seconds_since(began_) + (origin_.state ? origin_.state->seconds : 0.0);
+}
+
 bool Training::finished() const {
-  return settings_.steps > 0 ? step_ >= settings_.steps
-                             : seconds_since(began_) >= settings_.minutes * 60.0;
+  return settings_.steps > 0 ? step_ >= settings_.steps : seconds() >= settings_.minutes * 60.0;
+}
+
+/// No evaluation of the last ones was better than one before them.
+bool Training::stalled() const {
+  return options_.early_stop > 0 && reporter_->evaluations_without_better() >= options_.early_stop;
 }
 
 float Training::learning_rate() const {
   if (settings_.steps > 0) return settings_.schedule.at(step_);
   // Bounded by time: the schedule runs over as many steps as this pace will make.
   Schedule paced = settings_.schedule;
-  const double share = seconds_since(began_) / (settings_.minutes * 60.0);
+  const double share = seconds() / (settings_.minutes * 60.0);
   paced.steps =
       static_cast<std::int64_t>(static_cast<double>(step_ + 1) / std::clamp(share, 1e-6, 1.0));
   return paced.at(step_);
 }
 
-void Training::commit_step() {
-  queue_.begin_step(step_ + 1);
+/// The loader's next batch, with the dropout's key for this place in the run.
+StepInputs Training::micro_batch(std::int64_t micro) {
   const StepInputs inputs = train_step_->inputs();
-  for (std::int64_t micro = 0; micro < settings_.shape.accumulate; ++micro) {
-    const data::Batch batch = loader_->next();
-    std::copy(batch.tokens.begin(), batch.tokens.end(), inputs.tokens(micro).begin());
-    std::copy(batch.targets.begin(), batch.targets.end(), inputs.targets(micro).begin());
-    loader_state_ = batch.after;
-  }
-  const float rate = learning_rate();
-  inputs.hyper() = {rate, kBeta1, kBeta2, kAdamEpsilon, settings_.weight_decay, settings_.clip};
-  const auto key = ops::philox4x32(
-      {static_cast<std::uint32_t>(step_), static_cast<std::uint32_t>(step_ >> 32), 0U, 2U},
-      {static_cast<std::uint32_t>(settings_.seed),
-       static_cast<std::uint32_t>(settings_.seed >> 32)});
+  const data::Batch batch = loader_->next();
+  std::copy(batch.tokens.begin(), batch.tokens.end(), inputs.tokens().begin());
+  std::copy(batch.targets.begin(), batch.targets.end(), inputs.targets().begin());
+  progress_.back().loader = batch.after;
+  const auto key =
+      ops::philox4x32({static_cast<std::uint32_t>(step_), static_cast<std::uint32_t>(step_ >> 32),
+                       static_cast<std::uint32_t>(micro), 2U},
+                      {static_cast<std::uint32_t>(settings_.seed),
+                       static_cast<std::uint32_t>(settings_.seed >> 32)});
   inputs.seed()[0] = static_cast<std::int32_t>(key[0]);
   inputs.seed()[1] = static_cast<std::int32_t>(key[1]);
+  return inputs;
+}
 
+/// A long step is given up where `stop` comes; the weights stay those of the step before.
+void Training::commit_step() {
+  queue_.begin_step(step_ + 1);
+  progress_.push_back({step_ + 1, progress_.back().loader});
+  while (progress_.size() > static_cast<std::size_t>(options_.max_in_flight) + 2)
+    progress_.pop_front();
+  for (std::int64_t micro = 0; micro < settings_.shape.accumulate; ++micro) {
+    if (stop_.load()) return train_step_->restart();
+    train_step_->micro_batch(micro_batch(micro));
+  }
+  const float rate = learning_rate();
   const std::int64_t step = ++step_;
-  train_step_->train_step(
-      inputs, [this, step, rate](const Completion& completion, const StepResult& result) {
-        reporter_->on_step(step, rate, completion, result);
-      });
+  train_step_->update({rate, kBeta1, kBeta2, kAdamEpsilon, settings_.weight_decay, settings_.clip},
+                      [this, step, rate](const Completion& completion, const StepResult& result) {
+                        reporter_->on_step(step, rate, completion, result);
+                      });
 }
 
 void Training::evaluate() {
-  evaluator_->evaluate([this, step = step_](double loss) { reporter_->on_evaluation(step, loss); });
+  evaluated_step_ = step_;
+  validator_->evaluate([this, step = step_](double loss) { reporter_->on_evaluation(step, loss); });
 }
 
-void Training::save_checkpoint() {
-  if (saved_step_ == step_) return;
-  queue_.wait_idle(WaitReason::checkpoint);
-  require_finite();
+/// What the host knows of the state behind the last step.
+TrainerState Training::state() const {
   TrainerState state;
   state.step = step_;
   state.seed = settings_.seed;
   state.options = to_json(settings_);
-  state.loader = loader_state_;
-  state.optimizer = reporter_->optimizer();
-  state.seconds = seconds_since(began_) + (start_.state ? start_.state->seconds : 0.0);
+  state.loader = progress_.back().loader;
+  state.seconds = seconds();
   state.tokens = step_ * settings_.shape.tokens();
-  state.best_validation_loss = reporter_->best_validation_loss();
-  state.last_validation_loss = reporter_->last_validation_loss();
-  log_->sync();
-  directory_->publish(step_, [&](const fs::path& folder) {
-    train::save_checkpoint(queue_, *gpt_, *optimizer_, tokenizer_ ? &*tokenizer_ : nullptr, state,
-                           folder);
-  });
-  saved_step_ = step_;
-  reporter_->begin();  // nothing is in flight, and a checkpoint's time is no step's
-  observer_.on_checkpoint(step_, options_.out);
+  return state;
 }
 
-void Training::require_finite() const {
+void Training::require_converging() const {
   if (!reporter_->diverged()) return;
-  const std::string kept = saved_step_ < 0
-                               ? "no checkpoint was saved before it"
-                               : fmt::format("the last good checkpoint is step {} in {}",
-                                             saved_step_, options_.out.string());
   throw Error(fmt::format("step {}: the gradient was not finite {} times in a row; {}", step_,
-                          kSkippedInRowLimit, kept),
+                          kSkippedInRowLimit, checkpoints_->last_good()),
               "lower --lr, lengthen --warmup, or look for broken text");
+}
+
+/// Ends what is in flight. Where the run is to stop, work that has not begun is left undone, and
+/// the run stands where its last whole step was.
+void Training::wind_up() {
+  interrupted_ = stop_.load();
+  if (interrupted_) {
+    queue_.abandon();
+  } else if (evaluated_step_ != step_ && !reporter_->diverged()) {
+    evaluate();
+  }
+  queue_.wait_idle(WaitReason::shutdown);
+  if (!interrupted_) return;
+  step_ = reporter_->last_step();
+  while (progress_.back().step > step_) progress_.pop_back();
 }
 
 TrainSummary Training::run() {
@@ -371,22 +383,25 @@ TrainSummary Training::run() {
   reporter_->begin();
   queue_.begin_step(step_);  // the first evaluation is one group of work, not many
   evaluate();
-  while (!finished() && !stop_.load() && !reporter_->diverged()) {
+  while (!finished() && !stop_.load() && !reporter_->diverged() && !stalled() &&
+         !checkpoints_->failed()) {
     commit_step();
+    if (stop_.load()) break;
     if (due(options_.eval_every)) evaluate();
-    if (due(options_.save_every)) save_checkpoint();
+    if (due(options_.save_every) && !finished()) {
+      checkpoints_->save(state(), evaluated_step_ == step_);
+    }
   }
-  const bool interrupted = stop_.load();
-  if (!interrupted && !due(options_.eval_every)) evaluate();
-  queue_.wait_idle(WaitReason::shutdown);
-  const TrainSummary result = summary(before, interrupted);
-  require_finite();
-  save_checkpoint();
+  wind_up();
+  TrainSummary result = summary(before);
+  require_converging();
+  checkpoints_->finish(state());
+  result.checkpoints = checkpoints_->reports();
   if (options_.trace) queue_.timeline().write_chrome_trace(*options_.trace);
   return result;
 }
 
-TrainSummary Training::summary(const Usage& before, bool interrupted) {
+TrainSummary Training::summary(const Usage& before) const {
   const Usage after = queue_.usage();
   TrainSummary result;
   result.steps = reporter_->reported();
@@ -395,6 +410,7 @@ TrainSummary Training::summary(const Usage& before, bool interrupted) {
   result.last_loss = reporter_->last_loss();
   result.first_validation_loss = reporter_->first_validation_loss();
   result.last_validation_loss = reporter_->last_validation_loss();
+  result.validated_step = reporter_->validated_step();
   result.seconds = seconds_since(began_);
   result.tokens_per_s =
       static_cast<double>(result.steps * settings_.shape.tokens()) / result.seconds;
@@ -402,7 +418,8 @@ TrainSummary Training::summary(const Usage& before, bool interrupted) {
   result.waits = (after - before).waits;
   result.skipped = reporter_->optimizer().skipped;
   result.peak_bytes = device_->peak_bytes();
-  result.interrupted = interrupted;
+  result.interrupted = interrupted_;
+  result.early_stopped = stalled();
   return result;
 }
 

@@ -63,6 +63,13 @@ class Fields {
     return std::nullopt;
   }
 
+  std::string text_or(const char* name, std::string fallback) {
+    if (!object_.contains(name)) return fallback;
+    const json& value = take(name);
+    if (!value.is_string()) fail(path(name), "is no text");
+    return value.get<std::string>();
+  }
+
   void no_more() const {
     for (const auto& [name, value] : object_.items()) {
       if (!taken_.contains(name)) fail(path(shown(name)), "is unknown");
@@ -115,6 +122,7 @@ std::string to_json(const TrainerState& state) {
   object["seed"] = state.seed;
   object["options"] = state.options;
   object["loader"] = {{"epoch", state.loader.epoch}, {"window", state.loader.window}};
+  object["text"] = state.text;
   object["optimizer"] = {{"applied", state.optimizer.applied},
                          {"skipped", state.optimizer.skipped},
                          {"skipped_in_row", state.optimizer.skipped_in_row}};
@@ -139,6 +147,7 @@ TrainerState trainer_state_from_json(std::string_view text, const std::string& s
   state.loader.epoch = loader.count<std::int64_t>("epoch");
   state.loader.window = loader.count<std::int64_t>("window");
   loader.no_more();
+  state.text = fields.text_or("text", "");
   Fields optimizer = fields.object("optimizer");
   state.optimizer.applied = optimizer.count<std::int32_t>("applied");
   state.optimizer.skipped = optimizer.count<std::int32_t>("skipped");

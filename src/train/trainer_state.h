@@ -19,6 +19,7 @@ struct TrainerState {
   /// What must not change on resume, by the name of its flag: {"batch": 8, "dtype": "fp32"}.
   nlohmann::json options = nlohmann::json::object();
   data::LoaderState loader;
+  std::string text;  ///< TextSource::fingerprint of what the loader reads; empty in older states.
   ops::AdamWState optimizer;
   double seconds = 0.0;     ///< Spent training, over all resumes.
   std::int64_t tokens = 0;  ///< Trained on.

@@ -47,7 +47,7 @@ fi
 # in one other. The rest of the files named here have a thread of their own that waits for work (never
 # for a device), or no device at all.
 readonly HOST_WAIT='^src/runtime/host_wait\.(h|cpp)$|^src/runtime/cuda/handles\.cpp$'
-readonly OWN_THREADS='^src/runtime/(host_wait|handler_thread|[a-z]+/[a-z]+_queue)\.(h|cpp)$|^src/data/'
+readonly OWN_THREADS='^src/runtime/(host_wait|handler_thread|[a-z]+/[a-z]+_queue)\.(h|cpp)$|^src/data/|^src/train/checkpoint_writer\.(h|cpp)$'
 readonly PRIMITIVES='condition_variable|std::(future|latch|barrier|binary_semaphore|counting_semaphore)'
 check_waits() {
   ban "the host waits for a device in host_wait alone" \

@@ -33,7 +33,6 @@ PassResult run_pass(SmallGpt& small, std::int64_t batch, const std::vector<std::
   const Tensor loss = allocate(*small.device, DType::f32, {1});
   const auto commands = small.queue.command_buffer("pass");
   ops::zero(*commands, loss);
-  ops::target_scale(*commands, {.targets = wanted, .scale = scale});
   for (int i = 0; i < repeats; ++i) {
     const model::Activations pass = small.gpt.forward(*commands, ids);
     small.gpt.compute_loss(*commands, pass, wanted, scale, loss, /*with_gradient=*/true);
@@ -42,6 +41,9 @@ PassResult run_pass(SmallGpt& small, std::int64_t batch, const std::vector<std::
   MemoryPlan({commands}).bind(*small.device);
   upload(small.queue, tokens, ids);
   upload(small.queue, targets, wanted);
+  const auto counted = targets.size() - static_cast<std::size_t>(std::count(
+                                            targets.begin(), targets.end(), ops::kIgnoreTarget));
+  upload(small.queue, std::vector<float>{1.0F / static_cast<float>(counted)}, scale);
   small.queue.commit(commands);
   return {download<float>(small.queue, loss)[0],
           download<float>(small.queue, small.gpt.parameters().grad())};

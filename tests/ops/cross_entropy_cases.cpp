@@ -113,27 +113,6 @@ OpCase gradient_case(const LossCase& c) {
   return r;
 }
 
-OpCase scale_case(const Shape& shape, double masked) {
-  OpCase r;
-  r.operation = "target_scale";
-  r.variant = fmt::format("{}/masked={}", to_string(shape), masked);
-  r.tensors = {{.name = "targets",
-                .shape = shape,
-                .dtype = DType::i32,
-                .fill = {.kind = Fill::Kind::integer, .a = 0, .b = 50256, .masked = masked}},
-               {.name = "scale", .shape = {1}, .role = Role::output, .tolerance = 1e-9}};
-  r.encode = [](CommandBuffer& commands, const Tensors& t) {
-    ops::target_scale(commands, {.targets = t.at("targets"), .scale = t.at("scale")});
-  };
-  r.reference = [](Values& v) {
-    const auto& targets = v.at("targets");
-    const auto kept = static_cast<double>(targets.size()) -
-                      static_cast<double>(std::count(targets.begin(), targets.end(), -1.0));
-    v["scale"] = {kept == 0.0 ? 0.0 : 1.0 / kept};
-  };
-  return r;
-}
-
 /// The large shapes that the benchmark runs; too much for a reference at every test run.
 OpCase perf_case(std::int64_t rows, std::int64_t vocab, std::int64_t columns, DType dtype) {
   OpCase r = loss_case({.rows = rows,
@@ -167,9 +146,6 @@ std::vector<OpCase> cross_entropy_cases() {
     cases.push_back(perf_case(2048, 1776, 1776, dtype));
     cases.push_back(perf_case(1024, 50257, 50304, dtype));
   }
-  cases.push_back(scale_case({1}, 0.0));
-  cases.push_back(scale_case({7}, 1.0));
-  cases.push_back(scale_case({4, 513}, 0.2));
   return cases;
 }
 

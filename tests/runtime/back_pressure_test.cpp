@@ -42,6 +42,26 @@ TEST(BackPressure, WaitsAtMostOnceAStepWhateverTheStepHolds) {
   }
 }
 
+TEST(BackPressure, BoundsTheCommitsOfOneStep) {
+  constexpr std::int64_t kCommits = 2000;
+  Bench bench({.max_in_flight = 2});
+  std::atomic<std::int64_t> completed{0};
+  std::int64_t most_outstanding = 0;
+  const auto part = bench.queue.command_buffer("part");
+  part->encode("sleep", {}, sleeps(50us));
+  bench.queue.begin_step(1);
+  for (std::int64_t i = 0; i < kCommits; ++i) {
+    bench.queue.commit(part, {.completed = [&](const Completion&) { ++completed; }});
+    most_outstanding = std::max(most_outstanding, i + 1 - completed);
+  }
+  bench.queue.wait_idle(WaitReason::shutdown);
+  EXPECT_EQ(completed, kCommits);
+  EXPECT_LE(most_outstanding, 65);
+  EXPECT_GE(most_outstanding, 32);  // the device has work when the host waits
+  const Usage usage = bench.queue.usage();
+  EXPECT_LE(usage.waits[static_cast<std::size_t>(WaitReason::back_pressure)].count, kCommits / 32);
+}
+
 TEST(BackPressure, LetsMaxInFlightStepsRunAhead) {
   Bench bench({.max_in_flight = 3});
   Gate gate;

@@ -125,6 +125,33 @@ TEST_F(CudaFailureInFlight, TellsLaterSubmissionsTheSameFault) {
   EXPECT_EQ(completions[1].step, 2);
 }
 
+/// Replays of one graph share what their kernels report with: the fault is the later one's alone.
+TEST_F(CudaFailureInFlight, OfTwoReplaysTheSecondMayBeTheBadOne) {
+  open_queue({.max_in_flight = 8});
+  const Buffer values = ints(1);
+  const auto commands = queue->command_buffer("step");
+  commands->encode("check", {{values, Access::read}}, cuda_refuses_negatives(values));
+  commands->encode("spin", {}, cuda_spins(20ms));  // the next replay ends behind this one
+  std::vector<Completion> completions;
+  commands->add_completed_handler([&](const Completion& c) { completions.push_back(c); });
+  const auto commit = [&](std::int64_t step, std::int32_t value) {
+    const auto up = device->staging(sizeof value);
+    std::memcpy(up->data, &value, sizeof value);
+    queue->begin_step(step);
+    queue->commit(commands, {.uploads = {{up, values}}});
+  };
+  for (std::int64_t step = 1; step <= 3; ++step) commit(step, 1);  // the second makes the graph
+  queue->wait_idle(WaitReason::evaluation);
+  commit(4, 1);
+  commit(5, -7);
+  commit(6, -8);
+  EXPECT_THAT(error_of([&] { queue->wait_idle(WaitReason::evaluation); }),
+              AllOf(HasSubstr("step 5"), HasSubstr("element [0] is -7")));
+  ASSERT_EQ(completions.size(), 6U);
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_FALSE(completions[i].fault.has_value()) << i;
+  EXPECT_EQ(completions[4].fault.value().step, 5);
+}
+
 TEST_F(CudaFailureInFlight, DestroysTheQueueQuietly) {
   const Buffer values = ints_of({-3});
   int handlers = 0;

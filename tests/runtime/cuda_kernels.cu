@@ -2,6 +2,7 @@
 
 #include "cuda_kernels.h"
 #include "runtime/cuda/context.h"
+#include "runtime/cuda/kernel_fault.cuh"
 
 namespace cajal::test {
 namespace {
@@ -24,11 +25,9 @@ __global__ void fold(std::uint32_t* to, const std::uint32_t* from, std::size_t c
 }
 
 /// One thread, so that it is always the last one that is told of.
-__global__ void refuse_negatives(const std::int32_t* values, std::size_t count, KernelFault* slot) {
+__global__ void refuse_negatives(const std::int32_t* values, std::size_t count, KernelFault slot) {
   for (std::size_t i = 0; i < count; ++i) {
-    if (values[i] >= 0) continue;
-    const auto value = static_cast<std::uint32_t>(values[i]);
-    *slot = (static_cast<KernelFault>(i + 1) << 32U) | value;
+    if (values[i] < 0) raise_fault(slot, static_cast<std::int64_t>(i), values[i]);
   }
 }
 
@@ -72,7 +71,7 @@ Kernel cuda_folds(const Buffer& to, const Buffer& from, std::int32_t factor) {
 Kernel cuda_refuses_negatives(const Buffer& values) {
   return [values](ExecutionContext& context) {
     CudaContext& c = cuda(context);
-    KernelFault* const slot = c.fault_slot([](std::int64_t index, std::int32_t value) {
+    const KernelFault slot = c.fault_slot([](std::int64_t index, std::int32_t value) {
       return "element [" + std::to_string(index) + "] is " + std::to_string(value) +
              ", which is negative; be positive";
     });

@@ -24,7 +24,7 @@ StepRun run_steps(std::uint64_t seed, train::StepShape shape, int steps, DType d
   SmallGpt small(seed, odd_config(), dtype);
   const train::Optimizer optimizer(*small.device, small.gpt.parameters());
   train::TrainStep step(small.queue, small.gpt, optimizer, shape, /*dropout=*/0.0F);
-  MemoryPlan({step.commands()}).bind(*small.device);
+  MemoryPlan(step.recordings()).bind(*small.device);
   const auto prepare = small.queue.command_buffer("zero moments");
   ops::zero(*prepare, optimizer.m());
   ops::zero(*prepare, optimizer.v());
@@ -44,15 +44,15 @@ StepRun run_steps(std::uint64_t seed, train::StepShape shape, int steps, DType d
   const Usage before = small.queue.usage();
   for (int i = 0; i < steps; ++i) {
     small.queue.begin_step(i);
-    const train::StepInputs inputs = step.inputs();
     for (std::int64_t micro = 0; micro < shape.accumulate; ++micro) {
+      const train::StepInputs inputs = step.inputs();
       const auto first = micro * shape.micro_tokens();
-      std::copy_n(tokens.begin() + first, shape.micro_tokens(), inputs.tokens(micro).begin());
-      std::copy_n(targets.begin() + first, shape.micro_tokens(), inputs.targets(micro).begin());
+      std::copy_n(tokens.begin() + first, shape.micro_tokens(), inputs.tokens().begin());
+      std::copy_n(targets.begin() + first, shape.micro_tokens(), inputs.targets().begin());
+      inputs.seed()[0] = inputs.seed()[1] = 0;
+      step.micro_batch(inputs);
     }
-    inputs.hyper() = {.learning_rate = 1e-2F};
-    inputs.seed()[0] = inputs.seed()[1] = 0;
-    step.train_step(inputs, [&](const Completion&, const train::StepResult& result) {
+    step.update({.learning_rate = 1e-2F}, [&](const Completion&, const train::StepResult& result) {
       run.results.push_back(result);
     });
   }

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <random>
 #include <string>
 #include <vector>
@@ -35,15 +36,18 @@ class Recorder : public train::TrainObserver {
   void on_stage(std::string_view stage, double) override {
     if (stage == stop_in) stop = true;
   }
-  void on_warning(std::string_view line) override { warnings.emplace_back(line); }
+  void on_warning(std::string_view line) override {
+    const std::lock_guard lock(mutex);
+    warnings.emplace_back(line);
+  }
   void on_plan(const train::RunPlan& plan_) override { plan = plan_; }
   void on_step(const train::StepReport& report) override {
     steps.push_back(report);
     if (report.step >= stop_at) stop = true;
   }
   void on_evaluation(const train::EvalReport& report) override { evaluations.push_back(report); }
-  void on_checkpoint(std::int64_t step, const std::filesystem::path&) override {
-    checkpoints.push_back(step);
+  void on_checkpoint(const train::CheckpointReport& report) override {
+    checkpoints.push_back(report.step);
   }
 
   std::vector<double> losses() const {
@@ -52,6 +56,7 @@ class Recorder : public train::TrainObserver {
     return values;
   }
 
+  std::mutex mutex;  ///< Of warnings.
   std::int64_t stop_at = std::int64_t{1} << 40;
   std::string stop_in;
   std::atomic<bool> stop{false};

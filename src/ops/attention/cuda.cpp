@@ -49,7 +49,7 @@ bool prefers_wgmma(const AttentionBackwardArgs& args) {
 }
 
 template <class T>
-CacheProblem<T> problem_of(const CachedAttentionArgs& args, KernelFault* fault) {
+CacheProblem<T> problem_of(const CachedAttentionArgs& args, const KernelFault& fault) {
   CacheProblem<T> problem;
   problem.sizes = sizes_of(args.qkv, args.heads);
   problem.q = part_of<const T>(args.qkv, 0);
@@ -121,7 +121,7 @@ Kernel attention_backward(const AttentionBackwardArgs& args) {
 Kernel cached_attention(const CachedAttentionArgs& args) {
   return [args](ExecutionContext& context) {
     CudaContext& device = cuda(context);
-    KernelFault* const fault =
+    const KernelFault fault =
         device.fault_slot([tokens = args.qkv.dim(1), capacity = args.k_cache.dim(1)](
                               std::int64_t, std::int32_t position) {
           return fmt::format(

@@ -2,6 +2,7 @@
 #include <numbers>
 
 #include "ops/attention/cuda_device.cuh"
+#include "runtime/cuda/kernel_fault.cuh"
 
 namespace cajal::ops::cuda_attention {
 namespace {
@@ -101,9 +102,7 @@ struct LaneSums {
 template <class T>
 __device__ bool fits(const CacheProblem<T>& problem, int position) {
   if (position >= 0 && position <= problem.capacity - problem.sizes.tokens) return true;
-  if (blockIdx.x == 0 && threadIdx.x == 0) {
-    *problem.fault = (KernelFault{1} << 32) | static_cast<std::uint32_t>(position);
-  }
+  if (blockIdx.x == 0 && threadIdx.x == 0) raise_fault(problem.fault, 0, position);
   return false;
 }
 

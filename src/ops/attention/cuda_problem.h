@@ -94,7 +94,7 @@ struct CacheProblem {
   const std::int32_t* position = nullptr;
   int capacity = 0;
   bool vector = false;  ///< Every row starts at a multiple of 16 bytes.
-  KernelFault* fault = nullptr;
+  KernelFault fault;
 };
 
 /// Whether cache_decode takes heads of this width.

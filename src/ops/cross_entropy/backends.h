@@ -12,11 +12,9 @@ Error target_outside(std::int64_t index, std::int32_t target, std::int64_t vocab
 }  // namespace cajal::ops
 
 namespace cajal::ops::cpu_backend {
-Kernel target_scale(const TargetScaleArgs& args);
 Kernel cross_entropy(const CrossEntropyArgs& args);
 }  // namespace cajal::ops::cpu_backend
 
 namespace cajal::ops::cuda_backend {
-Kernel target_scale(const TargetScaleArgs& args);
 Kernel cross_entropy(const CrossEntropyArgs& args);
 }  // namespace cajal::ops::cuda_backend

@@ -127,17 +127,6 @@ Kernel cross_entropy_kernel(const CrossEntropyArgs& args) {
 
 }  // namespace
 
-Kernel target_scale(const TargetScaleArgs& args) {
-  return [args](ExecutionContext&) {
-    const std::int32_t* targets = args.targets.data<std::int32_t>();
-    const std::int64_t n = args.targets.size();
-    std::int64_t counted = 0;
-#pragma omp simd reduction(+ : counted)
-    for (std::int64_t i = 0; i < n; ++i) counted += targets[i] != kIgnoreTarget ? 1 : 0;
-    *args.scale.data<float>() = counted == 0 ? 0.0F : 1.0F / static_cast<float>(counted);
-  };
-}
-
 Kernel cross_entropy(const CrossEntropyArgs& args) {
   return args.logits.dtype == DType::f32 ? cross_entropy_kernel<float>(args)
                                          : cross_entropy_kernel<bfloat16>(args);

@@ -37,17 +37,6 @@ Error target_outside(std::int64_t index, std::int32_t target, std::int64_t vocab
                fmt::format("mark targets that do not count with {}", kIgnoreTarget));
 }
 
-void target_scale(CommandBuffer& commands, const TargetScaleArgs& args) {
-  constexpr auto op = "target_scale";
-  require_dtype(op, "targets", args.targets, {DType::i32});
-  check_scalar(op, "scale", args.scale);
-  commands.encode(
-      op, {{args.targets.buffer, Access::read}, {args.scale.buffer, Access::write}},
-      kernel_for<TargetScaleArgs>(
-          commands.device(), op,
-          {.cpu = cpu_backend::target_scale, .cuda = cuda_backend::target_scale}, args));
-}
-
 void cross_entropy(CommandBuffer& commands, const CrossEntropyArgs& args) {
   constexpr auto op = "cross_entropy";
   check(op, args);

@@ -9,14 +9,6 @@ namespace cajal::ops {
 /// Target id that is masked out: it adds neither loss nor gradient.
 inline constexpr std::int32_t kIgnoreTarget = -1;
 
-/// scale[0] = 1 / (targets that are not kIgnoreTarget), or 0 where there are none.
-/// Counted over all micro-batches of a step, so that accumulation yields the mean over real tokens.
-struct TargetScaleArgs {
-  Tensor targets;  ///< [...] i32.
-  Tensor scale;    ///< [1] f32 out.
-};
-void target_scale(CommandBuffer& commands, const TargetScaleArgs& args);
-
 /// loss[0] += scale * sum_n -log softmax(logits[n])[target[n]]
 /// dlogits[n,v] = scale * (softmax(logits[n])[v] - [v == target[n]])
 ///
@@ -25,7 +17,7 @@ void target_scale(CommandBuffer& commands, const TargetScaleArgs& args);
 struct CrossEntropyArgs {
   Tensor logits;   ///< [N,Vpadded] f32 or bf16.
   Tensor targets;  ///< [N] i32 (any shape with N elements).
-  Tensor scale;    ///< [1] f32.
+  Tensor scale;    ///< [1] f32: one over the targets that count, for the mean over them.
   Tensor loss;     ///< [1] f32, accumulated into.
   Tensor
       dlogits;  ///< Optional out, shape and dtype of logits; may alias logits. Absent: loss only.

@@ -14,7 +14,7 @@ struct Rows {
   const std::int32_t* targets;
   const float* scale;
   float* losses;  ///< Of each row, not yet scaled.
-  KernelFault* fault;
+  KernelFault fault;
   std::int64_t columns;
   int vocab;
   bool packed;  ///< Rows are whole packs, aligned.
@@ -241,55 +241,7 @@ void run(CudaContext& context, const CrossEntropyArgs& args) {
          args.loss.data<float>());
 }
 
-// Counts in blocks of targets first, then those counts.
-constexpr std::int64_t kTargetsPerBlock = 8192;
-
-__device__ void write_scale(int counted, float* scale) {
-  *scale = counted == 0 ? 0.0F : 1.0F / static_cast<float>(counted);
-}
-
-__global__ void __launch_bounds__(kSumThreads)
-    count_kernel(const std::int32_t* targets, std::int64_t n, int* counts, float* scale) {
-  const std::int64_t first = blockIdx.x * kTargetsPerBlock;
-  int counted = 0;
-#pragma unroll
-  for (int i = 0; i < kTargetsPerBlock / kSumThreads; ++i) {
-    const std::int64_t at = first + i * kSumThreads + threadIdx.x;
-    if (at < n) counted += targets[at] != kIgnoreTarget ? 1 : 0;
-  }
-  counted = block_sum(counted);
-  if (threadIdx.x != 0) return;
-  counts[blockIdx.x] = counted;
-  if (gridDim.x == 1) write_scale(counted, scale);
-}
-
-__global__ void __launch_bounds__(kSumThreads)
-    scale_kernel(const int* counts, int blocks, float* scale) {
-  int counted = 0;
-  for (int block = static_cast<int>(threadIdx.x); block < blocks; block += kSumThreads) {
-    counted += counts[block];
-  }
-  counted = block_sum(counted);
-  if (threadIdx.x == 0) write_scale(counted, scale);
-}
-
 }  // namespace
-
-Kernel target_scale(const TargetScaleArgs& args) {
-  return [args](ExecutionContext& context) {
-    CudaContext& c = cuda(context);
-    const std::int64_t n = args.targets.size();
-    const std::int64_t blocks = std::max<std::int64_t>(1, ceil_div(n, kTargetsPerBlock));
-    auto* counts =
-        reinterpret_cast<int*>(c.scratch(static_cast<std::size_t>(blocks) * sizeof(int)).data());
-    float* scale = args.scale.data<float>();
-    launch(c, "target_scale", count_kernel, {extent(blocks), kSumThreads},
-           args.targets.data<std::int32_t>(), n, counts, scale);
-    if (blocks == 1) return;
-    launch(c, "target_scale", scale_kernel, {1, kSumThreads}, counts, static_cast<int>(blocks),
-           scale);
-  };
-}
 
 Kernel cross_entropy(const CrossEntropyArgs& args) {
   return [args](ExecutionContext& context) {

@@ -19,7 +19,7 @@ struct Backward {
   int vocab;
   int width;
   bool packed;  ///< Rows are whole packs, aligned.
-  KernelFault* fault;
+  KernelFault fault;
 
   __device__ RowSource<X> rows() const { return {dx, width, width, packed}; }
 };

@@ -17,8 +17,8 @@ struct Forward {
   std::int64_t positions;
   int width;
   bool packed;  ///< Rows are whole packs, aligned.
-  KernelFault* token_fault;
-  KernelFault* position_fault;
+  KernelFault token_fault;
+  KernelFault position_fault;
 };
 
 constexpr int kRowsPerBlock = 4;  // A warp each.
@@ -74,8 +74,8 @@ void run(CudaContext& context, const EmbeddingArgs& args) {
                   .positions = positions,
                   .width = width,
                   .packed = width % std::max(kLanes<W>, kLanes<X>) == 0,
-                  .token_fault = nullptr,
-                  .position_fault = nullptr};
+                  .token_fault = {},
+                  .position_fault = {}};
   a.packed = a.packed && aligned_to_packs(a.wte, a.wpe, a.x);
   a.token_fault = context.fault_slot([=](std::int64_t index, std::int32_t id) {
     return std::string(token_outside(index, length, id, vocab).what());

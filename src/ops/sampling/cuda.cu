@@ -19,7 +19,7 @@ struct Rows {
   std::int32_t* token;
   std::int32_t* next_position;  ///< Null: not for this kernel to write.
   float* weights;               ///< [rows][vocab]
-  KernelFault* fault;
+  KernelFault fault;
   std::int64_t columns;
   int vocab;
   SamplingOptions options;

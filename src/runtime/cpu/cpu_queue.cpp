@@ -61,7 +61,10 @@ bool CpuQueue::next(BackendSubmission& submission) {
 BackendCompletion CpuQueue::execute(const BackendSubmission& submission) {
   BackendCompletion completion;
   completion.ticket = submission.ticket;
-  completion.started = now();
+  completion.started = completion.completed = now();
+  completion.fault = fault_;
+  completion.abandoned = submission.ticket <= abandoned_.load();
+  if (completion.abandoned) return completion;
   if (!fault_) {
     for (const Upload& up : submission.uploads) {
       copy_bytes(up.to.device_data<std::byte>(), up.from->data, up.to.size());

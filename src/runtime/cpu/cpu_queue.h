@@ -1,6 +1,7 @@
 // A queue's device side on the CPU: one thread that executes closures in commit order.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -22,6 +23,7 @@ class CpuQueue final : public QueueBackend {
   CpuQueue& operator=(const CpuQueue&) = delete;
 
   void submit(BackendSubmission submission) override;
+  void abandon(Ticket last) override { abandoned_.store(last); }
 
  private:
   void run();
@@ -36,6 +38,7 @@ class CpuQueue final : public QueueBackend {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<BackendSubmission> submitted_;
+  std::atomic<Ticket> abandoned_{0};
   bool closing_ = false;
 
   // The queue's thread only.

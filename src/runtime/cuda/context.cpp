@@ -21,6 +21,7 @@ CudaContext::CudaContext(Device& device, const CudaProperties& properties,
       properties_(properties),
       memory_(std::move(memory)),
       waited_(std::move(waited)),
+      ticket_(device.allocate(sizeof(std::uint64_t), "running submission")),
       lane_(lanes_.data()) {
   int lowest = 0;
   int highest = 0;
@@ -62,21 +63,21 @@ void CudaContext::prepare_lanes(const std::vector<Command>& commands,
   }
 }
 
-KernelFault* CudaContext::next_fault_word() {
-  constexpr std::size_t kWords = kFaultPageBytes / sizeof(KernelFault);
-  if (fault_pages_.empty() || fault_words_used_ == kWords) {
+FaultRecord* CudaContext::next_fault_record() {
+  constexpr std::size_t kRecords = kFaultPageBytes / sizeof(FaultRecord);
+  if (fault_pages_.empty() || fault_records_used_ == kRecords) {
     fault_pages_.push_back(device_.staging(kFaultPageBytes));
     std::memset(fault_pages_.back()->data, 0, kFaultPageBytes);
-    fault_words_used_ = 0;
+    fault_records_used_ = 0;
   }
-  return reinterpret_cast<KernelFault*>(fault_pages_.back()->data) + fault_words_used_++;
+  return reinterpret_cast<FaultRecord*>(fault_pages_.back()->data) + fault_records_used_++;
 }
 
-KernelFault* CudaContext::fault_slot(DescribeFault describe) {
+KernelFault CudaContext::fault_slot(DescribeFault describe) {
   // Unified addressing: pinned memory has one address on both sides.
-  KernelFault* const word = next_fault_word();
-  faults_.push_back({word, operation_, std::move(describe)});
-  return word;
+  FaultRecord* const record = next_fault_record();
+  faults_.push_back({record, operation_, std::move(describe)});
+  return {record, ticket_word()};
 }
 
 std::optional<double> CudaContext::measure(const std::function<void()>& launch) {

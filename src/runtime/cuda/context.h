@@ -16,14 +16,11 @@
 
 #include "runtime/backend.h"
 #include "runtime/cuda/handles.h"
+#include "runtime/cuda/kernel_fault.h"
 #include "runtime/cuda/memory.h"
 #include "runtime/cuda/schedule.h"
 
 namespace cajal {
-
-/// What a kernel found wrong with its data, in a word that it writes and the host reads: 0 is
-/// nothing, else index + 1 in the upper half and the offending value in the lower one.
-using KernelFault = std::uint64_t;
 
 /// Says in one line for people what a kernel found wrong.
 using DescribeFault = std::function<std::string(std::int64_t index, std::int32_t value)>;
@@ -64,9 +61,9 @@ class CudaContext final : public ExecutionContext {
   /// scratch() in the same command returns the same bytes.
   std::span<std::byte> scratch(std::size_t bytes);
 
-  /// A word in host memory that a kernel of the current command may write (see KernelFault) to fail
-  /// its submission. Device address; `describe` words the fault's message.
-  KernelFault* fault_slot(DescribeFault describe);
+  /// By which a kernel of the current command may fail the submission that it runs in; `describe`
+  /// words the fault's message.
+  KernelFault fault_slot(DescribeFault describe);
 
   /// An object that kernels build once and keep, such as a library's compiled plan.
   template <class T, class Make>
@@ -89,7 +86,7 @@ class CudaContext final : public ExecutionContext {
 
   /// For the queue: what a slot of fault_slot() means.
   struct Fault {
-    const KernelFault* word = nullptr;
+    const FaultRecord* record = nullptr;
     std::string operation;
     DescribeFault describe;
   };
@@ -100,10 +97,12 @@ class CudaContext final : public ExecutionContext {
                      const std::vector<ScheduledCommand>& places);
   const std::string& operation() const { return operation_; }
   std::vector<Fault> take_faults();  ///< Slots handed out since the last call.
+  /// Where kernels read which submission they run in; each begins by writing its ticket there.
+  std::uint64_t* ticket_word() const { return ticket_.device_data<std::uint64_t>(); }
   cudaStream_t lane_stream(std::size_t lane) const { return lanes_.at(lane).stream.get(); }
 
  private:
-  KernelFault* next_fault_word();
+  FaultRecord* next_fault_record();
   double time_once(const std::function<void()>& launch);
   double best_time(const std::function<void()>& launch);
   void recover();
@@ -113,13 +112,14 @@ class CudaContext final : public ExecutionContext {
   CudaProperties properties_;
   std::shared_ptr<CudaMemory> memory_;
   std::function<void(const WaitSpan&)> waited_;
+  Buffer ticket_;
   std::array<CudaLane, kCudaLanes> lanes_;
   CudaLane* lane_;
   std::string operation_;
   std::vector<Fault> faults_;
   std::vector<Buffer> outgrown_;  ///< Scratch that captured graphs still name.
   std::vector<std::shared_ptr<HostBlock>> fault_pages_;
-  std::size_t fault_words_used_ = 0;  ///< In the last page.
+  std::size_t fault_records_used_ = 0;  ///< In the last page.
   std::map<std::string, std::shared_ptr<void>> cache_;
   std::map<std::string, std::size_t> scratch_of_;  ///< The most by an operation's name.
 };

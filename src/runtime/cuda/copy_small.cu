@@ -30,8 +30,11 @@ __device__ void copy_words(const Copy& copy) {
   for (std::size_t i = threadIdx.x; i < words; i += blockDim.x) to[i] = from[i];
 }
 
-/// One block a copy.
-__global__ void copy_kernel(CopyList list) {
+/// One block a copy; the first one also writes the ticket.
+__global__ void copy_kernel(CopyList list, TicketWord running) {
+  if (blockIdx.x == 0 && threadIdx.x == 0 && running.address != nullptr) {
+    *running.address = running.ticket;
+  }
   const Copy copy = list.copies[blockIdx.x];
   if (aligned<uint4>(copy)) {
     copy_words<uint4>(copy);
@@ -44,12 +47,15 @@ __global__ void copy_kernel(CopyList list) {
 
 }  // namespace
 
-void copy_small(cudaStream_t stream, const std::vector<Copy>& copies) {
-  for (std::size_t first = 0; first < copies.size(); first += kCopiesPerLaunch) {
+void copy_small(cudaStream_t stream, const std::vector<Copy>& copies, const TicketWord& running) {
+  const bool ticket_alone = copies.empty() && running.address != nullptr;
+  for (std::size_t first = 0; first < copies.size() || (ticket_alone && first == 0);
+       first += kCopiesPerLaunch) {
     const std::size_t count = std::min(kCopiesPerLaunch, copies.size() - first);
     CopyList list{};
     std::copy_n(copies.begin() + static_cast<std::ptrdiff_t>(first), count, list.copies);
-    copy_kernel<<<static_cast<unsigned>(count), kThreads, 0, stream>>>(list);
+    const auto blocks = static_cast<unsigned>(std::max<std::size_t>(count, 1));
+    copy_kernel<<<blocks, kThreads, 0, stream>>>(list, running);
     check_cuda(cudaGetLastError(), "copy_small");
   }
 }

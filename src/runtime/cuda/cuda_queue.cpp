@@ -52,7 +52,9 @@ void CudaQueue::give_to_device(InFlight& flight) {
     check_cuda(cudaSetDevice(index_), "cudaSetDevice");
     memory_->order_before(stream);
     flight.started = mark(stream);
-    copy_to_device(stream, flight.submission.uploads);
+    const bool has_kernels = !flight.submission.buffer->commands().empty();
+    copy_to_device(stream, flight.submission.uploads,
+                   {has_kernels ? context_.ticket_word() : nullptr, flight.submission.ticket});
     run_commands(flight);
     copy_to_host(stream, flight.submission.downloads);
     flight.completed = mark(stream);
@@ -184,10 +186,12 @@ std::optional<DeviceFault> CudaQueue::fault_of(const InFlight& flight, bool reac
                     one ? what : what + "; --sync every-op tells which operation");
   }
   for (const CudaContext::Fault& slot : flight.faults) {
-    const KernelFault word = *static_cast<const volatile KernelFault*>(slot.word);
-    if (word == 0) continue;
-    const auto index = static_cast<std::int64_t>(word >> 32U) - 1;
-    const auto value = static_cast<std::int32_t>(static_cast<std::uint32_t>(word));
+    // A later replay may be writing it: then it is not this submission's.
+    const auto* const record = static_cast<const volatile FaultRecord*>(slot.record);
+    if (record->ticket != submission.ticket) continue;
+    const std::uint64_t what = record->what;
+    const auto index = static_cast<std::int64_t>(what >> 32U) - 1;
+    const auto value = static_cast<std::int32_t>(static_cast<std::uint32_t>(what));
     return describe(submission, slot.operation, slot.describe(index, value));
   }
   return std::nullopt;
