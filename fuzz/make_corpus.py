@@ -141,6 +141,19 @@ def make_state():
     put("trainer_state", "deep", json.dumps(state).replace('{"epoch"', "[" * 2000 + '{"epoch"'))
 
 
+def make_manifest():
+    files = [{"name": name, "bytes": 9, "xxh3": "0123456789abcdef"}
+             for name in ("config.json", "model.safetensors", "trainer_state.json")]
+    root = {"format": 1, "validation_loss": 3.5, "files": files}
+    put("manifest", "sound", json.dumps(root))
+    put("manifest", "no_loss", json.dumps({"format": 1, "files": []}))
+    for name, odd in (("outside", "../x"), ("absolute", "/etc/passwd"), ("dot", "."), ("self", "manifest.json"),
+                      ("line", "a\nb"), ("nul", "a\0b")):
+        put("manifest", name, json.dumps({**root, "files": [{**files[0], "name": odd}]}))
+    put("manifest", "twice", json.dumps({**root, "files": [files[0], files[0]]}))
+    put("manifest", "cut", json.dumps(root)[:70])
+
+
 def make_metrics():
     line = {"step": 1, "loss": 5.5, "grad_norm": 1.25, "lr": 0.0003, "tokens_per_s": 1000.0,
             "device_busy": 1.0, "host_waits": 0, "host_blocked_ms": 0.0, "skipped": 0}
@@ -178,5 +191,6 @@ make_tokenizer()
 make_shards()
 make_toml()
 make_state()
+make_manifest()
 make_metrics()
 make_text()

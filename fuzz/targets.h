@@ -10,6 +10,7 @@ namespace cajal::fuzz {
 /// Each takes any bytes. What the reader accepts must satisfy its contract, or Violation is thrown;
 /// what it refuses must be a cajal::Error of one line.
 void config_json(std::string_view input);
+void manifest(std::string_view input);
 void metrics(std::string_view input);
 void safetensors(std::string_view input);
 void settings_toml(std::string_view input);
@@ -26,6 +27,7 @@ struct Target {
 
 inline constexpr std::array kTargets{
     Target{"config_json", config_json},
+    Target{"manifest", manifest},
     Target{"metrics", metrics},
     Target{"safetensors", safetensors},
     Target{"settings_toml", settings_toml},

@@ -107,6 +107,7 @@ sources_of() {
   local file
   case $1 in
     config_json) set -- model/gpt_config ;;
+    manifest) set -- train/manifest ;;
     metrics) set -- train/metrics ;;
     safetensors) set -- train/safetensors ;;
     settings_toml) set -- cli/config_file ;;

@@ -52,10 +52,14 @@ class Killer:
         self.losses = []
 
     def reference(self):
-        """Bits of a run that nothing disturbed, and how long it and one of its saves take."""
+        """Bits of a run that nothing disturbed, at every save where it can keep them all, and how
+        long it and one of its saves take."""
         begin = time.monotonic()
         out = self.work / "reference"
-        process = self.program.start(out, [self.text], False, None, self.work / "reference.log")
+        keeping = p.Program(self.program.binary, [*FLAGS, "--keep", "99"])
+        if not keeping.has_flag("--keep"):
+            keeping = self.program
+        process = keeping.start(out, [self.text], False, None, self.work / "reference.log")
         saves = []
         while process.poll() is None:
             if saving(out):
@@ -68,7 +72,8 @@ class Killer:
             sys.exit(f"the run without kills failed: {(self.work / 'reference.log').read_text()}")
         self.run_seconds = time.monotonic() - begin
         self.save_seconds = sum(saves) / len(saves)
-        self.wanted = p.digests(p.checkpoints(out)[-1][2])
+        self.at_step = {step: p.digests(folder) for step, _, folder in p.checkpoints(out)}
+        self.wanted = self.at_step[STEPS]
 
     def kill_once(self, run, log, mode, aim):
         """Starts or goes on with `run`, kills it; whether it was in time, and inside a save."""
@@ -85,8 +90,10 @@ class Killer:
 
     def look(self, run, log, mode):
         """Every promise about what a killed run leaves."""
-        for _, _, folder in p.checkpoints(run):
+        for step, _, folder in p.checkpoints(run):
             p.check_folder(folder)
+            if step in self.at_step and p.digests(folder) != self.at_step[step]:
+                raise p.Lost(f"{folder.name} has other bits than a run without kills had there")
         told = p.saved_steps(log)
         if told and p.newest_step(run) < told[-1]:
             raise p.Lost(f"step {told[-1]} was said to be saved and is not there")
