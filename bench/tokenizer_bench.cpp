@@ -56,7 +56,7 @@ class TemporaryDirectory {
 std::int64_t count_tokens(const std::vector<fs::path>& shards) {
   std::int64_t tokens = 0;
   for (const fs::path& shard : shards) {
-    tokens += static_cast<std::int64_t>(TokenShard(shard).tokens().size());
+    tokens += TokenShard(shard).count();
   }
   return tokens;
 }
@@ -77,7 +77,7 @@ void run(std::vector<fs::path> paths, const BpeOptions& options) {
   encode_options.threads = options.threads;
   std::vector<fs::path> shards;
   report("encode", median_seconds([&] {
-           shards = write_shards(corpus, tokenizer, directory.path(), encode_options);
+           shards = write_shards(corpus, tokenizer, directory.path(), encode_options).files;
          }));
   const auto tokens = static_cast<double>(count_tokens(shards));
   fmt::print("vocabulary {}, {:.2f} M tokens, {:.2f} bytes a token\n", tokenizer.vocab_size(),

@@ -45,6 +45,16 @@ def make_safetensors():
     put("safetensors", "pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
 
 
+def make_index():
+    files = {"wte.weight": "model-00001-of-00002.safetensors", "ln_f.bias": "model-00002-of-00002.safetensors"}
+    put("safetensors_index", "sound", json.dumps({"metadata": {"total_size": 9}, "weight_map": files}))
+    for name, file in (("outside", "../../x"), ("absolute", "/etc/passwd"), ("dots", ".."),
+                       ("nul", "a\0b"), ("backslash", "..\\x"), ("number", 3)):
+        put("safetensors_index", name, json.dumps({"weight_map": {"wte.weight": file}}))
+    put("safetensors_index", "twice", '{"weight_map":{"a":"x","a":"y"}}')
+    put("safetensors_index", "deep", '{"weight_map":' + "[" * 2000)
+
+
 def make_config():
     config = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vocab_size": 300,
               "n_positions": 64, "n_ctx": 64, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 128,
@@ -186,6 +196,7 @@ def make_text():
 
 
 make_safetensors()
+make_index()
 make_config()
 make_tokenizer()
 make_shards()

@@ -13,6 +13,7 @@ void config_json(std::string_view input);
 void manifest(std::string_view input);
 void metrics(std::string_view input);
 void safetensors(std::string_view input);
+void safetensors_index(std::string_view input);
 void settings_toml(std::string_view input);
 void text_corpus(std::string_view input);
 void token_shard(std::string_view input);
@@ -30,6 +31,7 @@ inline constexpr std::array kTargets{
     Target{"manifest", manifest},
     Target{"metrics", metrics},
     Target{"safetensors", safetensors},
+    Target{"safetensors_index", safetensors_index},
     Target{"settings_toml", settings_toml},
     Target{"text_corpus", text_corpus},
     Target{"token_shard", token_shard},

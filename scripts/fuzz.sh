@@ -75,7 +75,7 @@ fuzz_one() {
     rm -f "$log.part"
     if [ "$status" -ne 0 ]; then found=$((found + 1)); fi
   done
-  printf '%-16s %12s %8s %8s %9s\n' "$target" "$runs" "${edges:-0}" \
+  printf '%-18s %12s %8s %8s %9s\n' "$target" "$runs" "${edges:-0}" \
     "$(find "$corpora/$target" -type f | wc -l)" "$found" >"$work/row-$target"
 }
 
@@ -90,7 +90,7 @@ run_all() {
     fuzz_one "$target" &
   done
   wait
-  printf '%-16s %12s %8s %8s %9s\n' target executions edges corpus findings
+  printf '%-18s %12s %8s %8s %9s\n' target executions edges corpus findings
   cat "$work"/row-*
   local found
   found=$(awk '{ sum += $5 } END { print sum + 0 }' "$work"/row-*)
@@ -109,13 +109,14 @@ sources_of() {
     config_json) set -- model/gpt_config ;;
     manifest) set -- train/manifest ;;
     metrics) set -- train/metrics ;;
-    safetensors) set -- train/safetensors ;;
+    safetensors) set -- train/safetensors_header train/safetensors train/foreign_file ;;
+    safetensors_index) set -- train/safetensors_index ;;
     settings_toml) set -- cli/config_file ;;
-    text_corpus) set -- data/corpus data/utf8 data/file ;;
+    text_corpus) set -- data/corpus data/text_probe data/text_decoder data/utf8 ;;
     token_shard) set -- data/token_shard data/windows data/loader data/file ;;
-    tokenizer_json) set -- data/tokenizer_json data/byte_alphabet data/special_tokens data/word_encoder ;;
+    tokenizer_json) set -- data/tokenizer_json data/tokenizer_pipeline data/added_tokens data/phrase_finder data/word_encoder ;;
     trainer_state) set -- train/trainer_state train/settings ;;
-    words) set -- data/splitter data/utf8 ;;
+    words) set -- data/splitter data/unicode data/utf8 ;;
     *) return ;;
   esac
   for file in "$@"; do printf '%s/src/%s.cpp\n' "$source_root" "$file"; done
@@ -130,7 +131,7 @@ llvm_tool() {
 
 measure_coverage() {
   local target profile inputs
-  printf '%-16s %7s %8s %8s   %s\n' target lines missed covered of
+  printf '%-18s %7s %8s %8s   %s\n' target lines missed covered of
   for target in "${targets[@]}"; do
     profile=$work/$target.profraw
     inputs=("$seeds/$target")
@@ -142,7 +143,7 @@ measure_coverage() {
     "$(llvm_tool llvm-cov)" report "$programs/fuzz_$target" -instr-profile="$work/$target.profdata" \
       $(sources_of "$target") >"$work/report-$target.txt"
     awk -v target="$target" -v of="$(sources_of "$target" | sed 's|.*/src/||' | paste -sd' ')" \
-      '$1 == "TOTAL" { printf "%-16s %7s %8s %8s   %s\n", target, $8, $9, $10, of }' "$work/report-$target.txt"
+      '$1 == "TOTAL" { printf "%-18s %7s %8s %8s   %s\n", target, $8, $9, $10, of }' "$work/report-$target.txt"
   done
 }
 

@@ -56,7 +56,7 @@ class LibraryLog {
   std::shared_ptr<spdlog::logger> before_;
 };
 
-using Commands = std::array<std::unique_ptr<Subcommand>, 4>;
+using Commands = std::array<std::unique_ptr<Subcommand>, 5>;
 
 std::string extra_argument(const CLI::App& app) {
   for (const std::string& argument : app.remaining()) {
@@ -84,9 +84,10 @@ void refuse_extras(const CLI::App& app, std::string_view noun) {
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
   throw InvalidArgument(fmt::format("unexpected {} '{}'", noun, argument),
-                        names.empty() ? "remove it"
-                                      : fmt::format("give one of train, generate, bench, info{}",
-                                                    did_you_mean(argument, names)));
+                        names.empty()
+                            ? "remove it"
+                            : fmt::format("give one of train, generate, bench, info, check{}",
+                                          did_you_mean(argument, names)));
 }
 
 /// CLI11's own refusals; values are refused in flags.cpp.
@@ -121,8 +122,8 @@ Subcommand* parse(CLI::App& program, const Commands& commands,
     refuse_extras(command->app(), "argument");
     return command.get();
   }
-  throw InvalidArgument("no command",
-                        "give one of train, generate, bench, info; cajal --help explains them");
+  throw InvalidArgument(
+      "no command", "give one of train, generate, bench, info, check; cajal --help explains them");
 }
 
 int dispatch(std::span<const char* const> arguments, const Engine& engine, Console& console,
@@ -137,7 +138,7 @@ int dispatch(std::span<const char* const> arguments, const Engine& engine, Conso
   program.allow_extras();
   program.require_subcommand(0, 1);
   const Commands commands{add_train(program), add_generate(program), add_bench(program),
-                          add_info(program)};
+                          add_info(program), add_check(program)};
   Subcommand* command = parse(program, commands, arguments, console);
   if (command == nullptr) return kSuccess;
 
@@ -178,7 +179,7 @@ void warn(Session& session, std::string_view text) {
 }
 
 int run(std::span<const char* const> arguments, const Engine& engine, Streams streams) {
-  const PipeSignalIgnored pipe;
+  const WriteSignalsIgnored ignored;
   Console console(streams);
   const int code = guarded(arguments, engine, console, streams);
   if (console.closed()) return kOutputClosed;

@@ -46,5 +46,6 @@ std::unique_ptr<Subcommand> add_train(CLI::App& program);
 std::unique_ptr<Subcommand> add_generate(CLI::App& program);
 std::unique_ptr<Subcommand> add_bench(CLI::App& program);
 std::unique_ptr<Subcommand> add_info(CLI::App& program);
+std::unique_ptr<Subcommand> add_check(CLI::App& program);
 
 }  // namespace cajal::cli

@@ -74,12 +74,14 @@ void SignalTrap::request_stop() { stop_requested.store(true); }
 
 int SignalTrap::received() const { return first_signal.load(); }
 
-PipeSignalIgnored::PipeSignalIgnored() {
+WriteSignalsIgnored::WriteSignalsIgnored() {
   struct sigaction action {};
   action.sa_handler = SIG_IGN;
-  ::sigaction(SIGPIPE, &action, &before_);
+  for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &action, &before_[i]);
 }
 
-PipeSignalIgnored::~PipeSignalIgnored() { ::sigaction(SIGPIPE, &before_, nullptr); }
+WriteSignalsIgnored::~WriteSignalsIgnored() {
+  for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &before_[i], nullptr);
+}
 
 }  // namespace cajal::cli

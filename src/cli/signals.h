@@ -33,16 +33,18 @@ class SignalTrap {
   std::array<struct sigaction, kSignals.size()> before_{};
 };
 
-/// Writing to a closed pipe becomes an error of the write instead of the end of the process.
-class PipeSignalIgnored {
+/// Writing to a closed pipe (SIGPIPE) or beyond the file size limit (SIGXFSZ) becomes an error of
+/// the write instead of the end of the process.
+class WriteSignalsIgnored {
  public:
-  PipeSignalIgnored();
-  ~PipeSignalIgnored();
-  PipeSignalIgnored(const PipeSignalIgnored&) = delete;
-  PipeSignalIgnored& operator=(const PipeSignalIgnored&) = delete;
+  WriteSignalsIgnored();
+  ~WriteSignalsIgnored();
+  WriteSignalsIgnored(const WriteSignalsIgnored&) = delete;
+  WriteSignalsIgnored& operator=(const WriteSignalsIgnored&) = delete;
 
  private:
-  struct sigaction before_ {};
+  static constexpr std::array kSignals{SIGPIPE, SIGXFSZ};
+  std::array<struct sigaction, kSignals.size()> before_{};
 };
 
 }  // namespace cajal::cli

@@ -70,6 +70,10 @@ void Train::declare_model() {
   flags_.integer("--vocab-size", options_.vocab_size, "N",
                  "tokens that the tokenizer may learn, 257 to 65536 (default: the preset's)",
                  {257, 65536});
+  flags_.choice("--parse-special", options_.parse_special,
+                std::vector<Choice<bool>>{{"on", true}, {"off", false}}, "W",
+                "on: <|endoftext|> and the like in the text are those tokens; off: they stay text "
+                "(default: on)");
   flags_.number("--dropout", options_.dropout, "P",
                 "share of activations dropped, 0 <= P < 1 (default: 0)",
                 {.least = 0.0, .most = 1.0, .most_open = true});

@@ -24,12 +24,11 @@ std::string corpus_text(const train::RunPlan& plan) {
     text += fmt::format("{}{} tokens", text.empty() ? "" : ", ",
                         format_count(static_cast<double>(plan.tokens)));
   }
-  const std::int64_t skipped =
-      corpus.skipped_binary + corpus.skipped_invalid + corpus.skipped_unreadable;
-  if (skipped > 0) {
-    text += fmt::format(" (skipped: {} binary, {} not UTF-8, {} unreadable)", corpus.skipped_binary,
-                        corpus.skipped_invalid, corpus.skipped_unreadable);
+  if (corpus.repaired_bytes > 0) {
+    text += fmt::format(", {} bad bytes replaced", format_integer(corpus.repaired_bytes));
   }
+  const std::string skipped = data::describe_skipped(corpus);
+  if (!skipped.empty()) text += fmt::format(" (skipped: {})", skipped);
   return text;
 }
 
@@ -61,11 +60,11 @@ std::string checkpoint_plan(const train::RunPlan& plan) {
   const std::string every = fmt::format("{} every {} steps", size, format_integer(plan.save_every));
   switch (plan.checkpoint_way) {
     case train::CheckpointWay::device_copy:
-      return every + ", copied on the device, written beside training";
+      return every + ", written beside training";
     case train::CheckpointWay::host_copy:
       return every + ", copied to the host, written beside training";
     case train::CheckpointWay::in_parts:
-      return every + ", in parts, and the device waits for the disk";
+      return every + ", in parts, while the device waits";
     case train::CheckpointWay::at_the_end:
       break;
   }

@@ -197,7 +197,10 @@ BpeVocabulary learn_bpe(const std::vector<WordCounter::Entry>& words, std::size_
   }
 
   for (const std::string& token : special_tokens) {
-    vocabulary.specials.push_back({token, static_cast<TokenId>(vocabulary.tokens.size())});
+    AddedToken added;
+    added.text = token;
+    added.id = static_cast<TokenId>(vocabulary.tokens.size());
+    vocabulary.added.push_back(std::move(added));
     vocabulary.tokens.push_back(token);
   }
   return vocabulary;

@@ -4,12 +4,15 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cstring>
+#include <span>
 #include <string>
-#include <system_error>
+#include <utility>
 
 #include "cajal/error.h"
 #include "data/file.h"
+#include "data/file_listing.h"
+#include "data/text_decoder.h"
+#include "data/text_probe.h"
 #include "data/utf8.h"
 
 namespace cajal::data {
@@ -17,103 +20,65 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kProbeBytes = std::size_t{1} << 20;
 constexpr std::size_t kSampleBytes = std::size_t{1} << 20;
 constexpr std::size_t kSmallestPiece = 4;  // One character of any length fits.
+constexpr std::size_t kMostNotes = 3;
 
-enum class Verdict : std::uint8_t { text, empty, binary, invalid, unreadable };
-
-bool has_nul(std::string_view text) {
-  return !text.empty() && std::memchr(text.data(), 0, text.size()) != nullptr;
+void note(CorpusStats& stats, std::string line) {
+  if (stats.notes.size() < kMostNotes) stats.notes.push_back(std::move(line));
 }
 
-Verdict judge(const fs::path& path, std::string& buffer, CorpusStats& stats) {
-  try {
-    const InputFile file(path);
-    const std::uint64_t size = file.size();
-    if (size == 0) return Verdict::empty;
-    const std::size_t wanted = static_cast<std::size_t>(std::min<std::uint64_t>(size, kProbeBytes));
-    std::string_view text(buffer.data(), file.read_at(0, std::span(buffer.data(), wanted)));
-    if (has_nul(text)) return Verdict::binary;
-    if (text.size() < size) text.remove_suffix(incomplete_tail(text));
-    if (!is_utf8(text)) return Verdict::invalid;
-    stats.bytes += static_cast<std::int64_t>(size);
-    return Verdict::text;
-  } catch (const Error&) {
-    return Verdict::unreadable;
+/// Whether the file is text; counts it in either case.
+bool judge(const fs::path& path, std::string& buffer, CorpusStats& stats) try {
+  const InputFile file(path);
+  const TextKind kind = probe(file, buffer);
+  switch (kind) {
+    case TextKind::text:
+      stats.bytes += static_cast<std::int64_t>(file.size());
+      return true;
+    case TextKind::empty:
+      return false;
+    case TextKind::binary:
+      ++stats.skipped_binary;
+      return false;
+    default:
+      ++stats.skipped_invalid;
+      note(stats, fmt::format("{} {}", path.string(), advice(kind)));
+      return false;
   }
+} catch (const Error&) {
+  ++stats.skipped_unreadable;
+  return false;
 }
 
-bool is_hidden(const fs::path& path) { return path.filename().native().starts_with('.'); }
-
-void list_directory(const fs::path& root, std::vector<fs::path>& found, CorpusStats& stats) {
-  std::vector<fs::path> open{root};
-  while (!open.empty()) {
-    const fs::path directory = std::move(open.back());
-    open.pop_back();
-    std::error_code error;
-    fs::directory_iterator entry(directory, error);
-    for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-      std::error_code ignored;
-      if (is_hidden(entry->path())) continue;
-      if (entry->is_directory(ignored)) {
-        if (!entry->is_symlink(ignored)) open.push_back(entry->path());
-      } else if (entry->is_regular_file(ignored)) {
-        found.push_back(entry->path());
-      }
-    }
-    if (error) ++stats.skipped_unreadable;
-  }
+void note_repairs(const fs::path& path, const TextDecoder& decoder, CorpusStats& stats) {
+  const std::int64_t bytes = decoder.invalid_bytes();
+  if (bytes == 0) return;
+  ++stats.repaired_files;
+  stats.repaired_bytes += bytes;
+  const std::int64_t line = decoder.first_invalid_line();
+  note(stats, bytes == 1
+                  ? fmt::format("{}: 1 invalid byte at line {} replaced", path.string(), line)
+                  : fmt::format("{}: {} invalid bytes replaced, the first at line {}",
+                                path.string(), bytes, line));
 }
 
-std::vector<fs::path> list(const std::vector<fs::path>& paths, CorpusStats& stats) {
-  std::vector<fs::path> found;
-  for (const fs::path& path : paths) {
-    std::error_code error;
-    const fs::file_status status = fs::status(path, error);
-    if (fs::is_directory(status)) {
-      list_directory(path, found, stats);
-    } else if (fs::is_regular_file(status)) {
-      found.push_back(path);
-    } else if (status.type() == fs::file_type::not_found) {
-      throw InvalidArgument(fmt::format("{} does not exist", path.string()),
-                            "name text files or directories");
-    } else {
-      throw InvalidArgument(fmt::format("{} is neither a file nor a directory", path.string()),
-                            "name text files or directories");
-    }
-  }
-  const auto by_name = [](const fs::path& a, const fs::path& b) { return a.native() < b.native(); };
-  std::sort(found.begin(), found.end(), by_name);
-  found.erase(std::unique(found.begin(), found.end()), found.end());
-  return found;
-}
-
-std::string describe_skipped(const CorpusStats& stats) {
-  return fmt::format("{} binary, {} not UTF-8, {} unreadable", stats.skipped_binary,
-                     stats.skipped_invalid, stats.skipped_unreadable);
-}
-
-std::int64_t skipped(const CorpusStats& stats) {
-  return stats.skipped_binary + stats.skipped_invalid + stats.skipped_unreadable;
-}
-
-/// Hands out one file. Throws Error when it cannot be read; false when it turned out not to be
-/// text.
-bool read_file(const fs::path& path, std::string& buffer, const Corpus::Visit& visit,
+/// Hands out one file. Throws Error when it cannot be read.
+void read_file(const fs::path& path, std::string& buffer, const Corpus::Visit& visit,
                CorpusStats& stats) {
   const InputFile file(path);
+  TextDecoder decoder;
+  std::string text;
   std::uint64_t offset = 0;
-  for (;;) {
+  for (bool last = false; !last;) {
     const std::size_t count = file.read_at(offset, std::span(buffer.data(), buffer.size()));
-    std::string_view piece(buffer.data(), count);
-    const bool last = count < buffer.size();
-    if (!last) piece = piece.substr(0, cut_point(piece));
-    if (has_nul(piece) || !is_utf8(piece)) return false;
-    visit(piece, last);
-    stats.bytes += static_cast<std::int64_t>(piece.size());
-    offset += piece.size();
-    if (last) return true;
+    last = count < buffer.size();
+    text.clear();
+    const std::size_t used = decoder.append(std::string_view(buffer.data(), count), last, text);
+    stats.bytes += static_cast<std::int64_t>(used);
+    offset += used;
+    if (last) note_repairs(path, decoder, stats);
+    visit(text, last);
   }
 }
 
@@ -131,10 +96,12 @@ class Sampler {
       seen_ += static_cast<double>(std::min<std::uint64_t>(size - offset, kSampleBytes));
       if (static_cast<double>(stats.bytes) >= share_ * seen_) continue;
       const std::string_view text = whole_lines(file, offset, size);
-      if (text.empty() || has_nul(text) || !is_utf8(text)) continue;
+      if (text.empty()) continue;
       stats.bytes += static_cast<std::int64_t>(text.size());
       used = true;
-      visit(text, true);
+      decoded_.clear();
+      TextDecoder().append(text, true, decoded_);
+      visit(decoded_, true);
     }
     return used;
   }
@@ -155,6 +122,7 @@ class Sampler {
   double share_;
   double seen_ = 0;
   std::string buffer_;
+  std::string decoded_;
 };
 
 /// Runs `read` with `visit`. False when the file could not be read; an Error that visit itself
@@ -178,52 +146,81 @@ bool attempt(const Corpus::Visit& visit, Read&& read) {
 
 }  // namespace
 
-Corpus Corpus::open(const std::vector<fs::path>& paths) {
+std::string describe_skipped(const CorpusStats& stats) {
+  std::string text;
+  const auto add = [&](std::int64_t count, std::string_view what) {
+    if (count > 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, what);
+  };
+  add(stats.skipped_binary, "binary");
+  add(stats.skipped_invalid, "not UTF-8");
+  add(stats.skipped_unreadable, "unreadable");
+  add(stats.skipped_hidden, "hidden");
+  add(stats.skipped_runs, stats.skipped_runs == 1 ? "run directory" : "run directories");
+  add(stats.skipped_shards, stats.skipped_shards == 1 ? "token shard" : "token shards");
+  return text;
+}
+
+std::vector<fs::path> list_text_files(const std::vector<fs::path>& paths) {
+  CorpusStats ignored;
+  std::string buffer;
+  std::vector<fs::path> files = list_files(paths).files;
+  std::erase_if(files, [&](const fs::path& path) { return !judge(path, buffer, ignored); });
+  return files;
+}
+
+Corpus Corpus::open_text_or_shards(const std::vector<fs::path>& paths) {
   if (paths.empty()) throw InvalidArgument("no text was named", "name text files or directories");
+  FileListing listing = list_files(paths);
   Corpus corpus;
+  corpus.shards_ = std::move(listing.shards);
   CorpusStats& stats = corpus.stats_;
-  std::string buffer(kProbeBytes, '\0');
-  for (fs::path& path : list(paths, stats)) {
-    switch (judge(path, buffer, stats)) {
-      case Verdict::text:
-        corpus.files_.push_back(std::move(path));
-        break;
-      case Verdict::empty:
-        break;
-      case Verdict::binary:
-        ++stats.skipped_binary;
-        break;
-      case Verdict::invalid:
-        ++stats.skipped_invalid;
-        break;
-      case Verdict::unreadable:
-        ++stats.skipped_unreadable;
-        break;
-    }
+  stats.skipped_hidden = listing.hidden;
+  stats.skipped_runs = listing.runs;
+  stats.skipped_shards = static_cast<std::int64_t>(corpus.shards_.size());
+  stats.skipped_unreadable = listing.unreadable;
+  std::string buffer;
+  for (fs::path& path : listing.files) {
+    if (judge(path, buffer, stats)) corpus.files_.push_back(std::move(path));
   }
   stats.files = static_cast<std::int64_t>(corpus.files_.size());
-  if (corpus.files_.empty()) {
+  if (corpus.files_.empty() && corpus.shards_.empty()) {
+    const std::string skipped = describe_skipped(stats);
     throw InvalidArgument(
-        fmt::format("no text found under {}{} (skipped: {})", paths.front().string(),
-                    paths.size() > 1 ? " and the other paths" : "", describe_skipped(stats)),
-        "name files of UTF-8 text or directories that hold some");
+        fmt::format("no text found under {}{}{}", paths.front().string(),
+                    paths.size() > 1 ? " and the other paths" : "",
+                    skipped.empty() ? "" : fmt::format(" (skipped: {})", skipped)),
+        stats.notes.empty() ? "name files of UTF-8 text or directories that hold some"
+                            : stats.notes.front());
   }
-  if (skipped(stats) > 0) {
-    spdlog::warn("skipped {} files: {}", skipped(stats), describe_skipped(stats));
+  for (const std::string& line : stats.notes) spdlog::warn("{}", line);
+  const std::int64_t odd = stats.skipped_binary + stats.skipped_invalid + stats.skipped_unreadable;
+  if (odd > 0 && !corpus.files_.empty()) spdlog::warn("skipped: {}", describe_skipped(stats));
+  return corpus;
+}
+
+Corpus Corpus::open(const std::vector<fs::path>& paths) {
+  Corpus corpus = open_text_or_shards(paths);
+  if (corpus.files_.empty()) {
+    throw InvalidArgument(fmt::format("no text found under {}, but {} token shards",
+                                      paths.front().string(), corpus.shards_.size()),
+                          "name files of UTF-8 text or directories that hold some");
   }
   return corpus;
 }
 
 CorpusStats Corpus::for_each(const Visit& visit, std::size_t piece_bytes) const {
-  CorpusStats stats;
+  CorpusStats stats = stats_;
+  stats.files = 0;
+  stats.bytes = 0;
+  stats.notes.clear();
   std::string buffer(std::max(piece_bytes, kSmallestPiece), '\0');
   for (const fs::path& path : files_) {
-    bool whole = false;
-    const bool readable = attempt(
-        visit, [&](const Visit& guarded) { whole = read_file(path, buffer, guarded, stats); });
+    const bool readable =
+        attempt(visit, [&](const Visit& guarded) { read_file(path, buffer, guarded, stats); });
     ++stats.files;
-    if (!readable || !whole) {
+    if (!readable) {
       ++stats.cut_short;
+      note(stats, fmt::format("{} became unreadable and ends there", path.string()));
       visit({}, true);
     }
   }

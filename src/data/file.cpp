@@ -47,14 +47,24 @@ InputFile::InputFile(std::filesystem::path path) : path_(std::move(path)) {
   if (fd_.get() < 0) throw Error(fmt::format("cannot open {}: {}", path_.string(), reason(errno)));
 }
 
-std::uint64_t InputFile::size() const {
+InputFile::Status InputFile::status() const {
   struct stat status = {};
   if (::fstat(fd_.get(), &status) != 0) {
     throw Error(fmt::format("cannot read {}: {}", path_.string(), reason(errno)));
   }
   if (!S_ISREG(status.st_mode)) throw Error(fmt::format("{} is not a file", path_.string()));
-  return static_cast<std::uint64_t>(status.st_size);
+#ifdef __APPLE__
+  const timespec& modified = status.st_mtimespec;
+#else
+  const timespec& modified = status.st_mtim;
+#endif
+  return {static_cast<std::uint64_t>(status.st_size),
+          std::int64_t{modified.tv_sec} * 1'000'000'000 + modified.tv_nsec};
 }
+
+std::uint64_t InputFile::size() const { return status().size; }
+
+std::int64_t InputFile::modified_ns() const { return status().modified_ns; }
 
 std::size_t InputFile::read_at(std::uint64_t offset, std::span<char> bytes) const {
   std::size_t filled = 0;

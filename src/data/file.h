@@ -30,12 +30,20 @@ class InputFile {
   explicit InputFile(std::filesystem::path path);
 
   std::uint64_t size() const;
+  /// Nanoseconds since 1970.
+  std::int64_t modified_ns() const;
   /// Fills `bytes` from `offset` on; less only at the end of the file.
   std::size_t read_at(std::uint64_t offset, std::span<char> bytes) const;
   int descriptor() const { return fd_.get(); }
   const std::filesystem::path& path() const { return path_; }
 
  private:
+  struct Status {
+    std::uint64_t size = 0;
+    std::int64_t modified_ns = 0;
+  };
+  Status status() const;
+
   std::filesystem::path path_;
   FileDescriptor fd_;
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -90,17 +91,17 @@ class BatchMaker {
     return validation_ ? split_.validation(i) : split_.train(i);
   }
 
-  void append(std::int64_t window, Batch& batch) const {
-    const auto tokens = windows_.tokens(window);
-    const std::uint16_t largest = *std::max_element(tokens.begin(), tokens.end());
+  void append(std::int64_t window, Batch& batch) {
+    windows_.read(window, tokens_);
+    const std::uint16_t largest = *std::max_element(tokens_.begin(), tokens_.end());
     if (options_.vocab > 0 && largest >= options_.vocab) {
       throw Error(
           fmt::format("{} holds the token {}, the vocabulary has {}",
                       windows_.shard(window).file().string(), largest, options_.vocab),
           "use shards and tokenizer that were made together; llm.c's need --vocab-size 50257");
     }
-    batch.tokens.insert(batch.tokens.end(), tokens.begin(), tokens.end() - 1);
-    batch.targets.insert(batch.targets.end(), tokens.begin() + 1, tokens.end());
+    batch.tokens.insert(batch.tokens.end(), tokens_.begin(), tokens_.end() - 1);
+    batch.targets.insert(batch.targets.end(), tokens_.begin() + 1, tokens_.end());
   }
 
   LoaderOptions options_;
@@ -111,13 +112,17 @@ class BatchMaker {
   LoaderState state_;
   std::optional<Permutation> order_;
   std::int64_t order_epoch_ = 0;
+  std::vector<std::uint16_t> tokens_;  ///< Of one window.
 };
 
 }  // namespace
 
 struct Loader::State {
-  State(BatchMaker batch_maker, std::size_t batches_ahead)
-      : maker(std::move(batch_maker)), ahead(batches_ahead), thread([this] { run(); }) {}
+  State(BatchMaker batch_maker, const LoaderOptions& options)
+      : maker(std::move(batch_maker)),
+        ahead(static_cast<std::size_t>(options.prefetch)),
+        on_wait(options.on_wait),
+        thread([this] { run(); }) {}
 
   ~State() {
     {
@@ -154,7 +159,14 @@ struct Loader::State {
 
   Batch next() {
     std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return !ready.empty() || failure; });
+    const auto done = [&] { return !ready.empty() || failure; };
+    if (!done()) {
+      const auto began = std::chrono::steady_clock::now();
+      changed.wait(lock, done);
+      lock.unlock();
+      if (on_wait) on_wait(began, std::chrono::steady_clock::now());
+      lock.lock();
+    }
     if (ready.empty()) std::rethrow_exception(failure);
     Batch batch = std::move(ready.front());
     ready.pop_front();
@@ -165,6 +177,7 @@ struct Loader::State {
 
   BatchMaker maker;  ///< The thread's alone, but for its constant count.
   const std::size_t ahead;
+  const LoaderOptions::OnWait on_wait;
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<Batch> ready;
@@ -176,8 +189,7 @@ struct Loader::State {
 Loader::Loader(std::vector<TokenShard> shards, Split split, const LoaderOptions& options,
                LoaderState start) {
   check_options(options);
-  state_ = std::make_unique<State>(BatchMaker(std::move(shards), split, options, start),
-                                   static_cast<std::size_t>(options.prefetch));
+  state_ = std::make_unique<State>(BatchMaker(std::move(shards), split, options, start), options);
 }
 
 Loader::~Loader() = default;

@@ -1,8 +1,9 @@
 // Batches of tokens, shuffled by seed and prefetched.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
-#include <filesystem>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -17,6 +18,10 @@ struct LoaderOptions {
   double validation_fraction = 0.0;  ///< Share of windows held out: the same for every seed.
   std::int64_t vocab = 0;            ///< Tokens at or over it are an error that names the shard.
   int prefetch = 4;                  ///< Batches made ahead by the loader's own thread.
+
+  using OnWait = std::function<void(std::chrono::steady_clock::time_point began,
+                                    std::chrono::steady_clock::time_point ended)>;
+  OnWait on_wait;  ///< Called by next(), on its thread, when it had to wait for a batch.
 };
 
 /// Where a loader stands; part of a checkpoint. The order of training windows depends on (seed,

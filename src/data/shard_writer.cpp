@@ -9,6 +9,7 @@
 #include <limits>
 #include <optional>
 #include <system_error>
+#include <utility>
 
 #include "cajal/error.h"
 #include "data/corpus.h"
@@ -87,9 +88,11 @@ class ShardSet {
 /// Encodes the chunks of a batch on all threads and hands the tokens on in order.
 class BatchEncoder {
  public:
-  BatchEncoder(const Tokenizer& tokenizer, TokenId end_of_text, int threads)
-      : end_of_text_(static_cast<std::uint16_t>(end_of_text)), threads_(threads) {
-    for (int i = 0; i < threads; ++i) workers_.emplace_back(tokenizer);
+  BatchEncoder(const Tokenizer& tokenizer, TokenId end_of_text, const EncodeOptions& options)
+      : tokenizer_(tokenizer),
+        end_of_text_(end_of_text),
+        threads_(resolve_threads(options.threads)) {
+    for (int i = 0; i < threads_; ++i) workers_.emplace_back(tokenizer, options.parse_special);
   }
 
   void encode(const std::vector<Chunk>& chunks, ShardSet& shards) {
@@ -98,24 +101,52 @@ class BatchEncoder {
       Worker& self = workers_[worker];
       self.ids.clear();
       self.encoder.append(chunks[item].text, self.ids);
-      auto& tokens = encoded_[item];
-      tokens.assign(self.ids.begin(), self.ids.end());
-      if (chunks[item].ends_file) tokens.push_back(end_of_text_);
+      encoded_[item].tokens.assign(self.ids.begin(), self.ids.end());
+      encoded_[item].end = end_of(self.ids);
     });
-    for (std::size_t i = 0; i < chunks.size(); ++i) shards.write(encoded_[i]);
+    for (std::size_t i = 0; i < chunks.size(); ++i) {
+      Encoded& chunk = encoded_[i];
+      if (chunk.end != End::blank) ended_ = chunk.end == End::end_of_text;
+      if (chunks[i].ends_file) {
+        if (!ended_) chunk.tokens.push_back(static_cast<std::uint16_t>(end_of_text_));
+        ended_ = false;
+      }
+      shards.write(chunk.tokens);
+    }
+  }
+
+  bool may_cut(std::string_view text, std::size_t position) const {
+    return workers_.front().encoder.may_cut(text, position);
   }
 
  private:
   struct Worker {
-    explicit Worker(const Tokenizer& tokenizer) : encoder(tokenizer) {}
+    Worker(const Tokenizer& tokenizer, bool parse_special) : encoder(tokenizer, parse_special) {}
     Encoder encoder;
     std::vector<TokenId> ids;
   };
+  /// What a chunk ends in when the white space at its end is left out; blank: there is no more.
+  enum class End : std::uint8_t { blank, end_of_text, other };
+  struct Encoded {
+    std::vector<std::uint16_t> tokens;
+    End end = End::blank;
+  };
 
-  std::uint16_t end_of_text_;
+  End end_of(const std::vector<TokenId>& ids) const {
+    for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
+      if (*id == end_of_text_) return End::end_of_text;
+      const std::string_view bytes = tokenizer_.bytes_of(*id);
+      if (bytes.find_first_not_of(" \t\r\n\v\f") != std::string_view::npos) return End::other;
+    }
+    return End::blank;
+  }
+
+  const Tokenizer& tokenizer_;
+  TokenId end_of_text_;
   int threads_;
   std::deque<Worker> workers_;
-  std::vector<std::vector<std::uint16_t>> encoded_;
+  std::vector<Encoded> encoded_;
+  bool ended_ = false;  ///< Since the file's last end-of-text token there was only white space.
 };
 
 TokenId check(const Tokenizer& tokenizer, const EncodeOptions& options) {
@@ -138,6 +169,16 @@ TokenId check(const Tokenizer& tokenizer, const EncodeOptions& options) {
   return *end_of_text;
 }
 
+void warn_of_repairs(const CorpusStats& read) {
+  for (const std::string& line : read.notes) spdlog::warn("{}", line);
+  const auto told = static_cast<std::int64_t>(read.notes.size());
+  const std::int64_t others = read.repaired_files + read.cut_short - told;
+  if (others > 0) {
+    spdlog::warn("{} more files were repaired or cut short: {} invalid bytes replaced in all",
+                 others, read.repaired_bytes);
+  }
+}
+
 void make_directory(const fs::path& directory) {
   std::error_code error;
   fs::create_directories(directory, error);
@@ -149,29 +190,28 @@ void make_directory(const fs::path& directory) {
 
 }  // namespace
 
-std::vector<fs::path> write_shards(const Corpus& corpus, const Tokenizer& tokenizer,
-                                   const fs::path& directory, const EncodeOptions& options) {
+WrittenShards write_shards(const Corpus& corpus, const Tokenizer& tokenizer,
+                           const fs::path& directory, const EncodeOptions& options) {
   const TokenId end_of_text = check(tokenizer, options);
-  const int threads = resolve_threads(options.threads);
   make_directory(directory);
 
   ShardSet shards(directory, options.shard_tokens);
-  BatchEncoder encoder(tokenizer, end_of_text, threads);
+  BatchEncoder encoder(tokenizer, end_of_text, options);
   const auto all = static_cast<double>(std::max<std::int64_t>(corpus.stats().bytes, 1));
   std::int64_t done = 0;
-  TextBatch batch([&](const std::vector<Chunk>& chunks) {
+  const auto process = [&](const std::vector<Chunk>& chunks) {
     encoder.encode(chunks, shards);
     for (const Chunk& chunk : chunks) done += static_cast<std::int64_t>(chunk.text.size());
     if (options.progress) options.progress(std::min(1.0, static_cast<double>(done) / all));
+  };
+  TextBatch batch(process, [&](std::string_view text, std::size_t position) {
+    return encoder.may_cut(text, position);
   });
-  const CorpusStats read =
+  CorpusStats read =
       corpus.for_each([&](std::string_view text, bool last) { batch.add(text, last); });
   batch.flush();
-  if (read.cut_short > 0) {
-    spdlog::warn("{} files turned binary, invalid or unreadable further in and end there",
-                 read.cut_short);
-  }
-  return shards.commit();
+  warn_of_repairs(read);
+  return {shards.commit(), std::move(read)};
 }
 
 }  // namespace cajal::data

@@ -1,12 +1,11 @@
 #include "data/token_shard.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
+#include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <cstring>
-#include <system_error>
+#include <utility>
 
 #include "cajal/error.h"
 #include "data/file.h"
@@ -15,31 +14,22 @@
 namespace cajal::data {
 namespace {
 
-class Mapping {
- public:
-  Mapping(const InputFile& file, std::size_t size) : size_(size) {
-    address_ = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
-    if (address_ == MAP_FAILED) {
-      throw Error(fmt::format("cannot map {}: {}", file.path().string(),
-                              std::generic_category().message(errno)));
-    }
-  }
-  ~Mapping() { ::munmap(address_, size_); }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-
-  const char* data() const { return static_cast<const char*>(address_); }
-
- private:
-  void* address_ = nullptr;
-  std::size_t size_ = 0;
-};
+// The lowest free number is given to a new descriptor: a high one says that many files are open.
+constexpr int kKeptOpen = 512;
 
 /// The token count that the header gives; throws unless the file holds exactly that many.
-std::size_t check_header(const char* data, std::uint64_t size, const std::string& name) {
-  std::array<std::int32_t, 3> header{};
-  std::memcpy(header.data(), data, sizeof header);
-  const auto [magic, version, count] = header;
+std::int64_t check_header(const InputFile& file) {
+  const std::string name = file.path().string();
+  const std::uint64_t size = file.size();
+  std::array<std::int32_t, kShardHeaderInts> ints{};
+  const auto bytes = std::span(reinterpret_cast<char*>(ints.data()), kShardHeaderBytes);
+  if (size < kShardHeaderBytes || file.read_at(0, bytes) < kShardHeaderBytes) {
+    throw Error(fmt::format("{} is too short for a token shard ({} bytes)", name, size),
+                "the file is damaged; make or fetch it again");
+  }
+  const std::int32_t magic = ints[0];
+  const std::int32_t version = ints[1];
+  const std::int32_t count = ints[2];
   if (magic != kShardMagic) {
     throw Error(fmt::format("{} is not a token shard (magic {}, not {})", name, magic, kShardMagic),
                 "make shards with cajal or with llm.c's GPT-2 scripts");
@@ -55,23 +45,41 @@ std::size_t check_header(const char* data, std::uint64_t size, const std::string
     throw Error(fmt::format("{} claims {} tokens and holds {} bytes of them", name, count, held),
                 "the file is damaged; make or fetch it again");
   }
-  return static_cast<std::size_t>(count);
+  return count;
 }
 
 }  // namespace
 
 TokenShard::TokenShard(const std::filesystem::path& path) : file_(path) {
-  const InputFile file(path);
-  const std::uint64_t size = file.size();
-  if (size < kShardHeaderBytes) {
-    throw Error(fmt::format("{} is too short for a token shard ({} bytes)", path.string(), size),
-                "the file is damaged; make or fetch it again");
+  auto file = std::make_shared<const InputFile>(path);
+  count_ = check_header(*file);
+  modified_ns_ = file->modified_ns();
+  if (file->descriptor() < kKeptOpen) open_ = std::move(file);
+}
+
+void TokenShard::read(std::int64_t begin, std::span<std::uint16_t> tokens) const {
+  constexpr const char* kRemedy = "bring the file back as it was and resume";
+  const auto read_from = [&](const InputFile& file) {
+    const std::uint64_t offset =
+        kShardHeaderBytes + static_cast<std::uint64_t>(begin) * sizeof(std::uint16_t);
+    const std::span bytes(reinterpret_cast<char*>(tokens.data()), tokens.size_bytes());
+    if (file.read_at(offset, bytes) == bytes.size()) return;
+    throw Error(fmt::format("{} has shrunk to {} bytes while it was being read", file_.string(),
+                            file.size()),
+                kRemedy);
+  };
+  if (open_) return read_from(*open_);
+  const InputFile file(file_);
+  if (file.modified_ns() != modified_ns_) {
+    throw Error(fmt::format("{} was changed while it was being read", file_.string()), kRemedy);
   }
-  auto mapping = std::make_shared<const Mapping>(file, size);
-  const std::size_t count = check_header(mapping->data(), size, path.string());
-  // A mapping begins on a page and the header has a multiple of two bytes, so tokens are aligned.
-  tokens_ = {reinterpret_cast<const std::uint16_t*>(mapping->data() + kShardHeaderBytes), count};
-  mapping_ = std::move(mapping);
+  read_from(file);
+}
+
+std::vector<std::uint16_t> TokenShard::all() const {
+  std::vector<std::uint16_t> tokens(static_cast<std::size_t>(count_));
+  read(0, tokens);
+  return tokens;
 }
 
 }  // namespace cajal::data

@@ -1,6 +1,7 @@
 #include "data/tokenizer.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <string>
@@ -13,7 +14,6 @@
 #include "data/corpus.h"
 #include "data/file.h"
 #include "data/parallel.h"
-#include "data/special_tokens.h"
 #include "data/splitter.h"
 #include "data/tokenizer_json.h"
 #include "data/utf8.h"
@@ -70,17 +70,33 @@ std::size_t slots_for(std::size_t text_bytes) {
 /// One thread's way from text to ids.
 class TextEncoder {
  public:
-  TextEncoder(const BpeModel& model, std::size_t slots)
-      : matcher_(model.splitter), words_(model, slots) {}
+  TextEncoder(const BpeModel& model, std::size_t slots, bool parse_special)
+      : added_(model.added), words_(model, slots), parse_special_(parse_special) {}
 
   void append(std::string_view text, std::vector<TokenId>& ids) {
-    const char* end = text.data() + text.size();
-    for_each_word(text, matcher_, [&](std::string_view word) { words_.append(word, end, ids); });
+    if (added_.empty()) return append_words(text, ids);
+    for (const AddedTokens::Piece& piece : added_.split(text, parse_special_)) {
+      if (piece.id < 0) {
+        append_words(piece.text, ids);
+      } else {
+        ids.push_back(piece.id);
+      }
+    }
+  }
+
+  bool may_cut(std::string_view text, std::size_t position) const {
+    return added_.may_cut(text, position);
   }
 
  private:
-  Splitter::Matcher matcher_;
+  void append_words(std::string_view text, std::vector<TokenId>& ids) {
+    const char* end = text.data() + text.size();
+    for_each_word(text, [&](std::string_view word) { words_.append(word, end, ids); });
+  }
+
+  const AddedTokens& added_;
   WordEncoder words_;
+  bool parse_special_;
 };
 
 }  // namespace
@@ -89,15 +105,19 @@ struct Encoder::State {
   TextEncoder text;
 };
 
-Encoder::Encoder(const Tokenizer& tokenizer)
-    : state_(std::make_unique<State>(State{TextEncoder(*tokenizer.model_, std::size_t{1} << 15)})) {
-}
+Encoder::Encoder(const Tokenizer& tokenizer, bool parse_special)
+    : state_(std::make_unique<State>(
+          State{TextEncoder(*tokenizer.model_, std::size_t{1} << 15, parse_special)})) {}
 Encoder::~Encoder() = default;
 Encoder::Encoder(Encoder&&) noexcept = default;
 Encoder& Encoder::operator=(Encoder&&) noexcept = default;
 
 void Encoder::append(std::string_view text, std::vector<TokenId>& ids) {
   state_->text.append(text, ids);
+}
+
+bool Encoder::may_cut(std::string_view text, std::size_t position) const {
+  return state_->text.may_cut(text, position);
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<const BpeModel> model) : model_(std::move(model)) {}
@@ -107,8 +127,12 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 
 Tokenizer Tokenizer::train(const Corpus& corpus, const BpeOptions& options) {
   check_options(options);
-  const WordCounter words = count_words(corpus, options.max_bytes, resolve_threads(options.threads),
-                                        part_of(options.progress, 0.0, kCountingShare));
+  CountOptions counting;
+  counting.max_bytes = options.max_bytes;
+  counting.threads = resolve_threads(options.threads);
+  counting.progress = part_of(options.progress, 0.0, kCountingShare);
+  if (options.parse_special) counting.passed_over = options.special_tokens;
+  const WordCounter words = count_words(corpus, counting);
   BpeVocabulary vocabulary =
       learn_bpe(words.sorted(), static_cast<std::size_t>(options.vocab_size),
                 options.special_tokens, part_of(options.progress, kCountingShare, 1.0));
@@ -124,7 +148,9 @@ Tokenizer Tokenizer::load(const std::filesystem::path& path) {
   }
   std::string text(size, '\0');
   text.resize(file.read_at(0, text));
-  return Tokenizer(std::make_unique<const BpeModel>(parse_tokenizer_json(text, path.string())));
+  BpeVocabulary vocabulary = parse_tokenizer_json(text, path.string());
+  for (const std::string& warning : vocabulary.warnings) spdlog::warn("{}", warning);
+  return Tokenizer(std::make_unique<const BpeModel>(std::move(vocabulary)));
 }
 
 void Tokenizer::save(const std::filesystem::path& path) const {
@@ -135,29 +161,17 @@ void Tokenizer::save(const std::filesystem::path& path) const {
 
 int Tokenizer::vocab_size() const { return static_cast<int>(model_->vocabulary.tokens.size()); }
 
-std::optional<TokenId> Tokenizer::special(std::string_view token) const {
-  for (const SpecialToken& special : model_->vocabulary.specials) {
-    if (special.text == token) return special.id;
+std::optional<TokenId> Tokenizer::added(std::string_view token) const {
+  for (const AddedToken& added : model_->vocabulary.added) {
+    if (added.text == token) return added.id;
   }
   return std::nullopt;
 }
 
-std::vector<TokenId> Tokenizer::encode(std::string_view text, bool with_specials) const {
+std::vector<TokenId> Tokenizer::encode(std::string_view text, bool parse_special) const {
   std::vector<TokenId> ids;
   ids.reserve(text.size() / 3 + 1);
-  TextEncoder encoder(*model_, slots_for(text.size()));
-  if (!with_specials) {
-    encoder.append(text, ids);
-    return ids;
-  }
-  SpecialTokenFinder finder(model_->vocabulary.specials, text);
-  std::size_t position = 0;
-  while (const auto found = finder.next()) {
-    encoder.append(text.substr(position, found->begin - position), ids);
-    ids.push_back(found->id);
-    position = found->end;
-  }
-  encoder.append(text.substr(position), ids);
+  TextEncoder(*model_, slots_for(text.size()), parse_special).append(text, ids);
   return ids;
 }
 

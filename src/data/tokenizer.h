@@ -25,6 +25,7 @@ struct BpeOptions {
   int threads = 0;        ///< 0: all cores.
   std::vector<std::string> special_tokens{std::string(kEndOfText)};
   std::int64_t max_bytes = 1LL << 30;  ///< Text read for training, spread over the corpus; 0: all.
+  bool parse_special = true;  ///< No merges are learnt from special tokens written in the text.
   /// Called from time to time on the calling thread with the share done in [0,1].
   std::function<void(double)> progress;
 };
@@ -37,19 +38,24 @@ class Tokenizer {
   /// that occur twice than merges asked for gives a smaller vocabulary.
   static Tokenizer train(const Corpus& corpus, const BpeOptions& options);
 
-  /// Reads tokenizer.json (byte-level BPE only). Throws Error that says what in the file is not so.
+  /// Reads tokenizer.json (byte-level BPE only). Throws Error that says what in the file is not so;
+  /// warns of what is done otherwise than the file's author may expect.
   static Tokenizer load(const std::filesystem::path& file);
   void save(const std::filesystem::path& file) const;
 
   int vocab_size() const;
-  std::optional<TokenId> special(std::string_view token) const;
-  std::optional<TokenId> end_of_text() const { return special(kEndOfText); }
+  /// The id of an added token, special or not.
+  std::optional<TokenId> added(std::string_view token) const;
+  std::optional<TokenId> end_of_text() const { return added(kEndOfText); }
 
-  /// Text in, ids out; special tokens in the text are not recognized unless asked for. Any byte
-  /// string round-trips: decode(encode(s)) == s.
-  std::vector<TokenId> encode(std::string_view text, bool with_specials = false) const;
+  /// Text in, ids out, as Hugging Face's tokenizers encodes it: added tokens in the text are found,
+  /// but special ones stay text unless `parse_special`. Any byte string round-trips,
+  /// decode(encode(s)) == s, unless the file has added tokens that swallow white space or no tokens
+  /// for some bytes.
+  std::vector<TokenId> encode(std::string_view text, bool parse_special = true) const;
   std::string decode(std::span<const TokenId> ids) const;
-  /// The bytes of one token, which may be part of a UTF-8 character.
+  /// The bytes of one token, which may be part of a UTF-8 character; none for an id that the
+  /// vocabulary leaves out.
   std::string_view bytes_of(TokenId id) const;
 
   ~Tokenizer();
@@ -66,13 +72,15 @@ class Tokenizer {
 /// one thread; the tokenizer must outlive it.
 class Encoder {
  public:
-  explicit Encoder(const Tokenizer& tokenizer);
+  explicit Encoder(const Tokenizer& tokenizer, bool parse_special = true);
   ~Encoder();
   Encoder(Encoder&&) noexcept;
   Encoder& operator=(Encoder&&) noexcept;
 
-  /// Appends the ids of `text`, without recognizing special tokens in it.
+  /// Appends what Tokenizer::encode gives.
   void append(std::string_view text, std::vector<TokenId>& ids);
+  /// Whether `text` may be encoded in two parts, as far as added tokens go.
+  bool may_cut(std::string_view text, std::size_t position) const;
 
  private:
   struct State;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_map>
@@ -10,15 +12,44 @@
 
 #include "cajal/error.h"
 #include "data/byte_alphabet.h"
+#include "data/tokenizer_pipeline.h"
 
 namespace cajal::data {
 namespace {
 
 using nlohmann::json;
 
+constexpr std::size_t kDeepest = 64;
+// Ids without tokens cost memory, so a short file may not name a high one.
+constexpr std::size_t kFewIds = 65536;
+constexpr std::size_t kMostIdsPerToken = 4;
+
+/// How deep brackets are nested outside strings. The parser itself would go as deep as the text,
+/// and so would all that walks over its result.
+std::size_t json_depth(std::string_view text) {
+  std::size_t depth = 0;
+  std::size_t deepest = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      deepest = std::max(deepest, ++depth);
+    } else if ((c == ']' || c == '}') && depth > 0) {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
 class Parser {
  public:
   Parser(std::string_view text, std::string_view name) : name_(name) {
+    if (json_depth(text) > kDeepest) fail("is nested too deep for a tokenizer.json");
     try {
       root_ = json::parse(text);
     } catch (const json::parse_error& error) {
@@ -29,19 +60,27 @@ class Parser {
   }
 
   BpeVocabulary parse() {
-    check_pipeline();
+    if (!root_.is_object()) fail("is not a JSON object");
+    if (const std::string problem = pipeline_problem(root_); !problem.empty()) fail(problem);
     const json& model = check_model();
     read_vocabulary(model);
-    read_special_tokens();
+    read_added_tokens();
     spell_tokens();
     read_merges(model);
+    spell_added_tokens();
     read_bytes();
+    read_unknown(model);
+    read_post_processor();
     return std::move(result_);
   }
 
  private:
   [[noreturn]] void fail(std::string_view what) const {
     throw Error(fmt::format("{} {}", name_, what), "only byte-level BPE as GPT-2's is read");
+  }
+
+  void warn(std::string_view what) {
+    result_.warnings.push_back(fmt::format("{} {}", name_, what));
   }
 
   /// What `key` holds, null where it is missing.
@@ -66,18 +105,12 @@ class Parser {
     if (!value.is_null() && value != harmless) fail(fmt::format("sets \"{}\"", key));
   }
 
-  void check_pipeline() const {
-    if (!root_.is_object()) fail("is not a JSON object");
-    if (!get(root_, "normalizer").is_null()) fail("has a normalizer");
-    const json& splitter = get(root_, "pre_tokenizer");
-    if (get(splitter, "type") != "ByteLevel") fail("has a pre_tokenizer that is not ByteLevel");
-    // Left out, Hugging Face takes add_prefix_space for true.
-    if (get(splitter, "add_prefix_space") != false) fail("sets \"add_prefix_space\"");
-    refuse_unless(splitter, "use_regex", true);
-    const json& decoder = get(root_, "decoder");
-    if (!decoder.is_null() && get(decoder, "type") != "ByteLevel") {
-      fail("has a decoder that is not ByteLevel");
-    }
+  /// A switch that may be missing.
+  bool flag(const json& object, const char* key, bool missing = false) const {
+    const json& value = get(object, key);
+    if (value.is_null()) return missing;
+    if (!value.is_boolean()) fail(fmt::format("has a \"{}\" that is neither true nor false", key));
+    return value.get<bool>();
   }
 
   const json& check_model() const {
@@ -93,12 +126,13 @@ class Parser {
   }
 
   TokenId read_id(const json& value, std::string_view token) const {
-    constexpr std::int64_t kMostTokens = 1 << 24;
     if (!value.is_number_integer())
       fail(fmt::format("gives {} no whole number for an id", quote(token)));
     // An unsigned value above the signed range reads as negative here, and is refused like one.
     const auto id = value.get<std::int64_t>();
-    if (id < 0 || id >= kMostTokens) fail(fmt::format("gives {} the id {}", quote(token), id));
+    if (id < 0 || id > std::numeric_limits<TokenId>::max()) {
+      fail(fmt::format("gives {} the id {}", quote(token), id));
+    }
     return static_cast<TokenId>(id);
   }
 
@@ -109,47 +143,83 @@ class Parser {
   }
 
   void read_vocabulary(const json& model) {
-    for (const auto& [token, id] : require(model, "vocab", json::value_t::object).items()) {
-      ids_.emplace(token, read_id(id, token));
+    const json& vocabulary = require(model, "vocab", json::value_t::object);
+    const std::size_t most = std::max(kFewIds, kMostIdsPerToken * vocabulary.size());
+    for (const auto& [token, value] : vocabulary.items()) {
+      const TokenId id = read_id(value, token);
+      if (static_cast<std::size_t>(id) >= most) {
+        fail(fmt::format("has {} tokens and gives {} the id {}", vocabulary.size(), quote(token),
+                         id));
+      }
+      ids_.emplace(token, id);
     }
   }
 
-  void read_special_tokens() {
-    const json& added = get(root_, "added_tokens");
-    if (added.is_null()) return;
-    if (!added.is_array()) fail("has \"added_tokens\" that are not an array");
-    for (const json& token : added) {
-      const auto& content =
-          require(token, "content", json::value_t::string).get_ref<const std::string&>();
-      if (content.empty()) fail("has an empty added token");
-      for (const char* flag : {"single_word", "lstrip", "rstrip"})
-        refuse_unless(token, flag, false);
-      const TokenId id = read_id(get(token, "id"), content);
-      const auto [place, fresh] = ids_.emplace(content, id);
-      if (!fresh && place->second != id) fail(fmt::format("gives {} two ids", quote(content)));
-      if (!special_.insert(content).second) fail(fmt::format("adds {} twice", quote(content)));
-      result_.specials.push_back({content, id});
+  /// Hugging Face takes a token's id from the vocabulary, and where it is not there numbers it on
+  /// from the vocabulary's end or the highest added token: the id written beside it does not count.
+  TokenId added_id(const std::string& content, TokenId highest) const {
+    const auto known = ids_.find(content);
+    if (known != ids_.end()) return known->second;
+    const auto earlier = added_places_.find(content);
+    if (earlier != added_places_.end()) return result_.added[earlier->second].id;
+    const auto size = static_cast<TokenId>(vocabulary_size_);
+    return std::max(size, highest + 1);
+  }
+
+  void read_added_tokens() {
+    vocabulary_size_ = ids_.size();
+    const json& list = get(root_, "added_tokens");
+    if (list.is_null()) return;
+    if (!list.is_array()) fail("has \"added_tokens\" that are not an array");
+    TokenId highest = -1;
+    std::string moved;
+    for (const json& item : list) {
+      AddedToken token;
+      token.text = require(item, "content", json::value_t::string).get_ref<const std::string&>();
+      const TokenId written = read_id(get(item, "id"), token.text);
+      if (token.text.empty()) continue;
+      token.single_word = flag(item, "single_word");
+      token.lstrip = flag(item, "lstrip");
+      token.rstrip = flag(item, "rstrip");
+      token.special = flag(item, "special");
+      token.normalized = flag(item, "normalized", !token.special);
+      token.id = added_id(token.text, highest);
+      token.in_vocabulary = ids_.contains(token.text);
+      highest = std::max(highest, token.id);
+      if (token.id != written && moved.empty()) {
+        moved = fmt::format("gives {} the id {}; it is {}, as in Hugging Face's tokenizers",
+                            quote(token.text), written, token.id);
+      }
+      keep_added(std::move(token));
     }
+    if (!moved.empty()) warn(moved);
+  }
+
+  /// Of two with one text the later counts, but what was special stays so.
+  void keep_added(AddedToken token) {
+    const auto [place, fresh] = added_places_.emplace(token.text, result_.added.size());
+    if (fresh) {
+      result_.added.push_back(std::move(token));
+      return;
+    }
+    AddedToken& earlier = result_.added[place->second];
+    token.special = token.special || earlier.special;
+    earlier = std::move(token);
   }
 
   void spell_tokens() {
-    result_.tokens.resize(ids_.size());
-    std::vector<bool> taken(ids_.size());
+    std::size_t size = 0;
+    const auto reach = [&](TokenId id) { size = std::max(size, static_cast<std::size_t>(id) + 1); };
+    for (const auto& [token, id] : ids_) reach(id);
+    for (const AddedToken& token : result_.added) reach(token.id);
+    result_.tokens.resize(size);
     for (const auto& [token, id] : ids_) {
-      const auto place = static_cast<std::size_t>(id);
-      if (place >= ids_.size()) {
-        fail(fmt::format("has {} tokens and gives {} the id {}", ids_.size(), quote(token), id));
-      }
-      if (taken[place]) fail(fmt::format("gives the id {} twice", id));
-      taken[place] = true;
-      if (special_.contains(token)) {
-        result_.tokens[place] = token;
-        continue;
-      }
+      if (token.empty()) fail("has an empty token");
       auto bytes = unspell(token);
-      if (!bytes || bytes->empty())
-        fail(fmt::format("has the token {}, which spells no bytes", quote(token)));
-      result_.tokens[place] = *std::move(bytes);
+      if (!bytes) result_.verbatim.insert(id);
+      std::string& place = result_.tokens[static_cast<std::size_t>(id)];
+      if (!place.empty()) fail(fmt::format("gives the id {} twice", id));
+      place = bytes ? *std::move(bytes) : token;
     }
   }
 
@@ -186,81 +256,74 @@ class Parser {
                         static_cast<std::uint32_t>(merge.right);
       if (!seen.insert(pair).second) fail(fmt::format("has merge {} twice", i));
       result_.merges.push_back(merge);
+      made_by_merges_.insert(merge.result);
+    }
+  }
+
+  /// An added token reads as it is written, but for one that text is also encoded to byte by byte.
+  void spell_added_tokens() {
+    for (const AddedToken& token : result_.added) {
+      std::string& bytes = result_.tokens[static_cast<std::size_t>(token.id)];
+      if (!token.in_vocabulary && !bytes.empty())
+        fail(fmt::format("gives the id {} twice", token.id));
+      const bool is_text = bytes.size() == 1 || made_by_merges_.contains(token.id);
+      if (!token.in_vocabulary || !is_text) bytes = token.text;
     }
   }
 
   void read_bytes() {
     for (std::size_t byte = 0; byte < 256; ++byte) {
       const auto found = ids_.find(spell(std::string(1, static_cast<char>(byte))));
-      if (found == ids_.end()) fail(fmt::format("has no token for the byte {:#04x}", byte));
-      result_.byte_ids[byte] = found->second;
+      result_.byte_ids[byte] = found == ids_.end() ? kNoToken : found->second;
+    }
+  }
+
+  void read_unknown(const json& model) {
+    const json& unknown = get(model, "unk_token");
+    if (!unknown.is_null()) {
+      result_.unk_token = require(model, "unk_token", json::value_t::string).get<std::string>();
+    }
+    result_.fuse_unk = flag(model, "fuse_unk");
+    const auto found = ids_.find(result_.unk_token);
+    if (found != ids_.end()) result_.unk = found->second;
+    const auto missing =
+        std::count(result_.byte_ids.begin(), result_.byte_ids.end(), TokenId{kNoToken});
+    if (missing == 0) return;
+    if (missing == 256) fail("has no token for any byte");
+    if (result_.unk) {
+      warn(fmt::format("has no tokens for {} of the 256 bytes; in the text they become {}", missing,
+                       quote(result_.unk_token)));
+    } else if (!unknown.is_null()) {
+      fail(fmt::format("has no tokens for {} of the 256 bytes, nor its unk_token {}", missing,
+                       quote(result_.unk_token)));
+    } else {
+      warn(fmt::format("has no tokens for {} of the 256 bytes; they are left out of the text",
+                       missing));
+    }
+  }
+
+  void read_post_processor() {
+    const json& processor = get(root_, "post_processor");
+    if (processor.is_null()) return;
+    result_.post_processor = processor.dump(-1, ' ', true, json::error_handler_t::replace);
+    if (adds_tokens(processor)) {
+      warn("has a post_processor that puts tokens around every text; they are not added here");
     }
   }
 
   std::string name_;
   json root_;
   BpeVocabulary result_;
-  std::unordered_map<std::string, TokenId> ids_;
-  std::unordered_set<std::string> special_;
+  std::unordered_map<std::string, TokenId> ids_;  ///< The model's own vocabulary.
+  std::size_t vocabulary_size_ = 0;
+  std::unordered_map<std::string, std::size_t> added_places_;
+  std::unordered_set<TokenId> made_by_merges_;
 };
 
 }  // namespace
 
 BpeVocabulary parse_tokenizer_json(std::string_view text, std::string_view name) {
   return Parser(text, name).parse();
-}
-
-std::string format_tokenizer_json(const BpeVocabulary& vocabulary) {
-  using nlohmann::ordered_json;
-  ordered_json added = ordered_json::array();
-  std::unordered_set<TokenId> special;
-  for (const SpecialToken& token : vocabulary.specials) {
-    special.insert(token.id);
-    added.push_back({{"id", token.id},
-                     {"content", token.text},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
-                     {"normalized", false},
-                     {"special", true}});
-  }
-  const auto spelling = [&](TokenId id) {
-    const std::string& bytes = vocabulary.tokens[static_cast<std::size_t>(id)];
-    return special.contains(id) ? bytes : spell(bytes);
-  };
-  // Appended, not inserted: an ordered object looks every key up from its beginning.
-  ordered_json::object_t vocab;
-  for (std::size_t id = 0; id < vocabulary.tokens.size(); ++id) {
-    vocab.Container::emplace_back(spelling(static_cast<TokenId>(id)), id);
-  }
-  ordered_json merges = ordered_json::array();
-  for (const Merge& merge : vocabulary.merges) {
-    merges.push_back(spelling(merge.left) + " " + spelling(merge.right));
-  }
-  const ordered_json byte_level = {{"type", "ByteLevel"},
-                                   {"add_prefix_space", false},
-                                   {"trim_offsets", true},
-                                   {"use_regex", true}};
-  const ordered_json root = {{"version", "1.0"},
-                             {"truncation", nullptr},
-                             {"padding", nullptr},
-                             {"added_tokens", added},
-                             {"normalizer", nullptr},
-                             {"pre_tokenizer", byte_level},
-                             {"post_processor", nullptr},
-                             {"decoder", byte_level},
-                             {"model",
-                              {{"type", "BPE"},
-                               {"dropout", nullptr},
-                               {"unk_token", nullptr},
-                               {"continuing_subword_prefix", nullptr},
-                               {"end_of_word_suffix", nullptr},
-                               {"fuse_unk", false},
-                               {"byte_fallback", false},
-                               {"ignore_merges", false},
-                               {"vocab", std::move(vocab)},
-                               {"merges", std::move(merges)}}}};
-  return root.dump(2) + "\n";
 }
 
 }  // namespace cajal::data

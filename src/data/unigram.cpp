@@ -20,8 +20,10 @@ void for_each_target(const Windows& windows, std::int64_t count, std::int64_t se
                      WindowAt window_at, Visit visit) {
   const std::int64_t stride =
       std::max<std::int64_t>(1, count / std::max<std::int64_t>(1, kSampledTokens / seq));
+  std::vector<std::uint16_t> tokens;
   for (std::int64_t i = 0; i < count; i += stride) {
-    for (const std::uint16_t target : windows.tokens(window_at(i)).subspan(1)) visit(target);
+    windows.read(window_at(i), tokens);
+    std::for_each(tokens.begin() + 1, tokens.end(), visit);
   }
 }
 

@@ -16,19 +16,23 @@ std::size_t length_from_lead(unsigned char lead) {
   return 0;
 }
 
-/// Length of the valid character at `text`, 0 if there is none. Table 3-7 of the Unicode standard.
-std::size_t character_length(const unsigned char* text, std::size_t available) {
-  const unsigned char lead = text[0];
-  const std::size_t length = length_from_lead(lead);
-  if (length <= 1) return length;
-  if (available < length) return 0;
+/// Whether `second` may follow `lead`, which begins a longer character. Table 3-7 of the Unicode
+/// standard.
+bool may_follow(unsigned char lead, unsigned char second) {
   unsigned char low = 0x80;
   unsigned char high = 0xBF;
   if (lead == 0xE0) low = 0xA0;
   if (lead == 0xED) high = 0x9F;
   if (lead == 0xF0) low = 0x90;
   if (lead == 0xF4) high = 0x8F;
-  if (text[1] < low || text[1] > high) return 0;
+  return second >= low && second <= high;
+}
+
+/// Length of the valid character at `text`, 0 if there is none.
+std::size_t character_length(const unsigned char* text, std::size_t available) {
+  const std::size_t length = length_from_lead(text[0]);
+  if (length <= 1) return length;
+  if (available < length || !may_follow(text[0], text[1])) return 0;
   for (std::size_t i = 2; i < length; ++i) {
     if (!is_continuation(text[i])) return 0;
   }
@@ -63,6 +67,44 @@ std::size_t valid_utf8_prefix(std::string_view text) {
   return position;
 }
 
+Character character_at(std::string_view text, std::size_t position) {
+  const auto* bytes = reinterpret_cast<const unsigned char*>(text.data()) + position;
+  const std::size_t length = character_length(bytes, text.size() - position);
+  if (length <= 1) return {bytes[0], length};
+  // The lead's marker is one bit longer than the character has bytes.
+  char32_t code = bytes[0] & (0x7FU >> length);
+  for (std::size_t i = 1; i < length; ++i) code = code << 6 | (bytes[i] & 0x3FU);
+  return {code, length};
+}
+
+void append_utf8(char32_t c, std::string& text) {
+  const auto put = [&](char32_t byte) { text.push_back(static_cast<char>(byte)); };
+  const auto put_rest = [&](int bits) {
+    for (; bits >= 0; bits -= 6) put(0x80U | (c >> bits & 0x3FU));
+  };
+  if (c < 0x80) {
+    put(c);
+  } else if (c < 0x800) {
+    put(0xC0U | c >> 6);
+    put_rest(0);
+  } else if (c < 0x10000) {
+    put(0xE0U | c >> 12);
+    put_rest(6);
+  } else {
+    put(0xF0U | c >> 18);
+    put_rest(12);
+  }
+}
+
+std::size_t invalid_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const std::size_t wanted = length_from_lead(byte(0));
+  if (wanted < 2 || text.size() < 2 || !may_follow(byte(0), byte(1))) return 1;
+  std::size_t length = 2;
+  while (length < wanted && length < text.size() && is_continuation(byte(length))) ++length;
+  return length;
+}
+
 std::size_t incomplete_tail(std::string_view text) {
   for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
     const auto byte = static_cast<unsigned char>(text[text.size() - back]);
@@ -90,6 +132,23 @@ bool white_space_before(std::string_view text, std::size_t position) {
                           (byte(position - 1) & 0x3FU));
   }
   return false;
+}
+
+std::size_t white_space_begin(std::string_view text, std::size_t position) {
+  while (position > 0 && white_space_before(text, position)) {
+    do --position;
+    while (is_continuation(static_cast<unsigned char>(text[position])));
+  }
+  return position;
+}
+
+std::size_t white_space_end(std::string_view text, std::size_t position) {
+  while (position < text.size()) {
+    const Character character = character_at(text, position);
+    if (character.length == 0 || !is_white_space(character.code)) break;
+    position += character.length;
+  }
+  return position;
 }
 
 std::size_t cut_point(std::string_view text) {

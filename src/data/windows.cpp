@@ -35,7 +35,7 @@ Windows::Windows(std::vector<TokenShard> shards, std::int64_t seq)
     : shards_(std::move(shards)), seq_(seq) {
   std::int64_t total = 0;
   for (const TokenShard& shard : shards_) {
-    const auto tokens = static_cast<std::int64_t>(shard.tokens().size());
+    const std::int64_t tokens = shard.count();
     total += tokens > seq ? (tokens - 1) / seq : 0;
     ends_.push_back(total);
   }
@@ -46,11 +46,11 @@ std::size_t Windows::shard_index(std::int64_t window) const {
                                   ends_.begin());
 }
 
-std::span<const std::uint16_t> Windows::tokens(std::int64_t window) const {
+void Windows::read(std::int64_t window, std::vector<std::uint16_t>& tokens) const {
   const std::size_t shard = shard_index(window);
   const std::int64_t first = shard == 0 ? 0 : ends_[shard - 1];
-  const auto begin = static_cast<std::size_t>((window - first) * seq_);
-  return shards_[shard].tokens().subspan(begin, static_cast<std::size_t>(seq_) + 1);
+  tokens.resize(static_cast<std::size_t>(seq_) + 1);
+  shards_[shard].read((window - first) * seq_, tokens);
 }
 
 WindowSplit::WindowSplit(std::int64_t windows, double fraction) : windows_(windows) {

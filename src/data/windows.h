@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "data/token_shard.h"
@@ -15,7 +14,8 @@ class Windows {
   Windows(std::vector<TokenShard> shards, std::int64_t seq);
 
   std::int64_t count() const { return ends_.empty() ? 0 : ends_.back(); }
-  std::span<const std::uint16_t> tokens(std::int64_t window) const;
+  /// Reads the seq + 1 tokens of a window. Throws Error as TokenShard::read does.
+  void read(std::int64_t window, std::vector<std::uint16_t>& tokens) const;
   /// The shard that a window lies in.
   const TokenShard& shard(std::int64_t window) const { return shards_[shard_index(window)]; }
 

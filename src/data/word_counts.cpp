@@ -5,6 +5,7 @@
 #include <deque>
 #include <string>
 
+#include "data/added_tokens.h"
 #include "data/parallel.h"
 #include "data/splitter.h"
 #include "data/text_batch.h"
@@ -74,35 +75,35 @@ std::string_view WordCounter::keep(std::string_view word) {
   return {place, word.size()};
 }
 
-WordCounter count_words(const Corpus& corpus, std::int64_t max_bytes, int threads,
-                        const std::function<void(double)>& progress) {
-  const Splitter splitter;
-  struct Worker {
-    explicit Worker(const Splitter& s) : matcher(s) {}
-    Splitter::Matcher matcher;
-    WordCounter words;
-  };
-  std::deque<Worker> workers;
-  for (int i = 0; i < threads; ++i) workers.emplace_back(splitter);
+WordCounter count_words(const Corpus& corpus, const CountOptions& options) {
+  std::vector<AddedToken> tokens(options.passed_over.size());
+  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i].text = options.passed_over[i];
+  const AddedTokens passed_over(tokens);
+  std::deque<WordCounter> workers(static_cast<std::size_t>(options.threads));
 
   const std::int64_t all = corpus.stats().bytes;
-  const std::int64_t wanted = max_bytes > 0 ? std::min(max_bytes, all) : all;
+  const std::int64_t wanted = options.max_bytes > 0 ? std::min(options.max_bytes, all) : all;
   std::int64_t done = 0;
-  TextBatch batch([&](const std::vector<Chunk>& chunks) {
-    parallel_for(threads, chunks.size(), [&](std::size_t worker, std::size_t item) {
-      Worker& self = workers[worker];
-      for_each_word(chunks[item].text, self.matcher,
-                    [&](std::string_view word) { self.words.add(word); });
+  const auto process = [&](const std::vector<Chunk>& chunks) {
+    parallel_for(options.threads, chunks.size(), [&](std::size_t worker, std::size_t item) {
+      for (const auto& piece : passed_over.split(chunks[item].text, true)) {
+        for_each_word(piece.text, [&](std::string_view word) { workers[worker].add(word); });
+      }
     });
     for (const Chunk& chunk : chunks) done += static_cast<std::int64_t>(chunk.text.size());
-    if (progress) progress(std::min(1.0, static_cast<double>(done) / static_cast<double>(wanted)));
+    if (options.progress) {
+      options.progress(std::min(1.0, static_cast<double>(done) / static_cast<double>(wanted)));
+    }
+  };
+  TextBatch batch(process, [&](std::string_view text, std::size_t position) {
+    return passed_over.may_cut(text, position);
   });
-  corpus.for_each_sample(max_bytes,
+  corpus.for_each_sample(options.max_bytes,
                          [&](std::string_view text, bool last) { batch.add(text, last); });
   batch.flush();
 
-  for (std::size_t i = 1; i < workers.size(); ++i) workers[0].words.merge(workers[i].words);
-  return std::move(workers[0].words);
+  for (std::size_t i = 1; i < workers.size(); ++i) workers[0].merge(workers[i]);
+  return std::move(workers[0]);
 }
 
 }  // namespace cajal::data

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -40,9 +41,14 @@ class WordCounter {
   std::size_t block_size_ = 0;
 };
 
-/// Counts the words of about `max_bytes` of the corpus (0: all) on `threads` threads. `progress` is
-/// called on the calling thread with the share done.
-WordCounter count_words(const Corpus& corpus, std::int64_t max_bytes, int threads,
-                        const std::function<void(double)>& progress);
+struct CountOptions {
+  std::int64_t max_bytes = 0;  ///< About so many are read, spread over the corpus; 0: all.
+  int threads = 1;
+  std::vector<std::string> passed_over;  ///< No words: special tokens written in the text.
+  /// Called on the calling thread with the share done.
+  std::function<void(double)> progress;
+};
+
+WordCounter count_words(const Corpus& corpus, const CountOptions& options);
 
 }  // namespace cajal::data

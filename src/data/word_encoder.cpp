@@ -75,16 +75,30 @@ void WordEncoder::append(std::string_view word, const char* text_end, std::vecto
 }
 
 std::span<const TokenId> WordEncoder::merge(std::string_view word) {
-  symbols_.resize(word.size());
-  for (std::size_t i = 0; i < word.size(); ++i) {
-    symbols_[i] = model_.vocabulary.byte_ids[static_cast<unsigned char>(word[i])];
-  }
-  if (word.size() <= kScanLimit) {
+  read_symbols(word);
+  if (symbols_.size() <= kScanLimit) {
     merge_by_scan();
   } else {
     merge_by_heap();
   }
   return symbols_;
+}
+
+void WordEncoder::read_symbols(std::string_view word) {
+  symbols_.clear();
+  symbols_.reserve(word.size());
+  const BpeVocabulary& vocabulary = model_.vocabulary;
+  bool unknown_before = false;
+  for (const char c : word) {
+    const TokenId id = vocabulary.byte_ids[static_cast<unsigned char>(c)];
+    const bool unknown = id == kNoToken;
+    if (!unknown) {
+      symbols_.push_back(id);
+    } else if (vocabulary.unk && !(unknown_before && vocabulary.fuse_unk)) {
+      symbols_.push_back(*vocabulary.unk);
+    }
+    unknown_before = unknown;
+  }
 }
 
 void WordEncoder::merge_by_scan() {

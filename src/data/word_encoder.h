@@ -46,6 +46,7 @@ class WordEncoder {
   };
 
   std::span<const TokenId> merge(std::string_view word);
+  void read_symbols(std::string_view word);
   void merge_by_scan();
   void merge_by_heap();
   void push_candidate(std::int32_t left, std::int32_t right);

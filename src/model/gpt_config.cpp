@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -20,52 +22,127 @@ std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-std::int64_t positive(const json& object, const char* field, const std::string& source) {
-  const auto found = object.find(field);
-  if (found == object.end()) {
-    throw Error(fmt::format("{}: \"{}\" is missing", source, field),
-                "use a config.json of a GPT-2 model");
-  }
-  if (!found->is_number_integer() || *found < 1 || *found > kLargestDimension) {
-    throw Error(fmt::format("{}: \"{}\" must be a whole number from 1 to {}", source, field,
-                            kLargestDimension));
-  }
-  return found->get<std::int64_t>();
+/// In quotes and escaped, so that an error stays one line whatever the file holds.
+std::string shown(const json& value) {
+  constexpr std::size_t kLongest = 80;
+  std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
+  if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
+  return text;
 }
 
-float number_or(const json& object, const char* field, float fallback, const std::string& source) {
-  const auto found = object.find(field);
-  if (found == object.end() || found->is_null()) return fallback;
-  if (!found->is_number()) throw Error(fmt::format("{}: \"{}\" must be a number", source, field));
-  const auto value = found->get<double>();
-  if (!(value > 0.0) || !std::isfinite(static_cast<float>(value))) {
-    throw Error(fmt::format("{}: \"{}\" must be a positive number", source, field));
-  }
-  return static_cast<float>(value);
-}
+/// A config.json of GPT-2's, field by field. What transformers takes for a field that is left out
+/// stands beside each; fields that change nothing in the arithmetic are not looked at.
+class ConfigReader {
+ public:
+  ConfigReader(const json& object, const std::string& source) : object_(object), source_(source) {}
 
-/// Refuses variants of GPT-2 that would load and compute something else.
-void require_same_arithmetic(const json& object, const std::string& source) {
-  const auto type = object.value("model_type", std::string("gpt2"));
-  if (type != "gpt2") {
-    throw Error(fmt::format("{}: model_type \"{}\" is not supported", source, type),
-                "use a gpt2 model");
+  GptConfig read() const {
+    require_gpt2();
+    require_same_arithmetic();
+    GptConfig config;
+    config.vocab_size = size("vocab_size", nullptr, 50257);
+    config.n_positions = size("n_positions", "max_position_embeddings", 1024);
+    config.n_embd = size("n_embd", "hidden_size", 768);
+    config.n_layer = size("n_layer", "num_hidden_layers", 12);
+    config.n_head = size("n_head", "num_attention_heads", 12);
+    config.n_inner = size("n_inner", nullptr, 4 * config.n_embd);
+    config.layer_norm_epsilon = positive_number("layer_norm_epsilon", 1e-5F);
+    config.initializer_range = positive_number("initializer_range", 0.02F);
+    return config;
   }
-  const auto activation = object.value("activation_function", std::string("gelu_new"));
-  if (activation != "gelu_new" && activation != "gelu_pytorch_tanh") {
-    throw Error(fmt::format("{}: activation_function \"{}\" is not supported", source, activation),
-                "use a model with gelu_new");
+
+ private:
+  [[noreturn]] void fail(std::string_view problem, std::string_view remedy = {}) const {
+    throw Error(fmt::format("{}: {}", source_, problem), remedy);
   }
-  const auto refuse = [&](const char* field, bool expected) {
-    if (object.value(field, expected) != expected) {
-      throw Error(fmt::format("{}: \"{}\" must be {}", source, field, expected));
+
+  /// What a field says; null where it is left out.
+  const json& get(const char* field) const {
+    static const json kNull;
+    const auto found = object_.find(field);
+    return found == object_.end() ? kNull : *found;
+  }
+
+  std::string text(const char* field, const char* fallback) const {
+    const json& value = get(field);
+    if (value.is_null()) return fallback;
+    if (!value.is_string()) fail(fmt::format("\"{}\" must be a text, not {}", field, shown(value)));
+    return value.get<std::string>();
+  }
+
+  /// Early GPT-2s do not say their type, but speak of n_embd, which few others do.
+  void require_gpt2() const {
+    constexpr std::string_view kRemedy = "use a model of type gpt2";
+    const std::string type = text("model_type", "");
+    if (type.empty() && get("n_embd").is_null()) fail("it says no model_type", kRemedy);
+    if (!type.empty() && type != "gpt2") {
+      fail(fmt::format("model_type {} is not supported", shown(type)), kRemedy);
     }
-  };
-  refuse("scale_attn_weights", true);
-  refuse("scale_attn_by_inverse_layer_idx", false);
-  refuse("tie_word_embeddings", true);
-  refuse("add_cross_attention", false);
-}
+  }
+
+  /// Refuses variants of GPT-2 that would load and compute something else.
+  void require_same_arithmetic() const {
+    const std::string activation = text("activation_function", "gelu_new");
+    // Four names of the GELU with tanh; "gelu" alone is that with erf.
+    constexpr std::array kTanhGelus{"gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_accurate"};
+    if (std::ranges::find(kTanhGelus, activation) == kTanhGelus.end()) {
+      fail(fmt::format("activation_function {} is not supported", shown(activation)),
+           "use a model with gelu_new");
+    }
+    require_flag("scale_attn_weights", true);
+    require_flag("scale_attn_by_inverse_layer_idx", false);
+    require_flag("tie_word_embeddings", true);
+    require_flag("add_cross_attention", false);
+    if (!get("quantization_config").is_null()) {
+      fail("its weights are quantised (\"quantization_config\")", "use the model's own weights");
+    }
+    if (const json& pruned = get("pruned_heads"); !pruned.is_null() && !pruned.empty()) {
+      fail("heads are pruned (\"pruned_heads\")", "use the model as it was before");
+    }
+  }
+
+  void require_flag(const char* field, bool expected) const {
+    const auto found = object_.find(field);
+    if (found == object_.end()) return;
+    // Null is false in Python.
+    const bool value = found->is_boolean() ? found->get<bool>() : false;
+    if ((found->is_boolean() || found->is_null()) && value == expected) return;
+    fail(fmt::format("\"{}\" is {}, and cajal computes with {}", field, shown(*found), expected),
+         "use a model that was trained so");
+  }
+
+  /// `other` is the name that transformers understands for the same.
+  std::int64_t size(const char* field, const char* other, std::int64_t fallback) const {
+    static const json kNull;
+    const json* value = &get(field);
+    const json& second = other == nullptr ? kNull : get(other);
+    if (value->is_null()) {
+      value = &second;
+    } else if (!second.is_null() && second != *value) {
+      fail(fmt::format("\"{}\" is {} and \"{}\" is {}", field, shown(*value), other, shown(second)),
+           "keep one of them");
+    }
+    if (value->is_null()) return fallback;
+    if (!value->is_number_integer() || *value < 1 || *value > kLargestDimension) {
+      fail(fmt::format("\"{}\" must be a whole number from 1 to {}, not {}", field,
+                       kLargestDimension, shown(*value)));
+    }
+    return value->get<std::int64_t>();
+  }
+
+  float positive_number(const char* field, float fallback) const {
+    const json& value = get(field);
+    if (value.is_null()) return fallback;
+    const float number = value.is_number() ? static_cast<float>(value.get<double>()) : 0.0F;
+    if (!(number > 0.0F) || !std::isfinite(number)) {
+      fail(fmt::format("\"{}\" must be a positive number, not {}", field, shown(value)));
+    }
+    return number;
+  }
+
+  const json& object_;
+  const std::string& source_;
+};
 
 }  // namespace
 
@@ -145,24 +222,15 @@ std::string to_config_json(const GptConfig& config, std::int32_t end_of_text) {
 
 GptConfig parse_config_json(std::string_view text, const std::string& source) {
   const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) throw Error(fmt::format("{}: not a JSON object", source));
-  try {
-    require_same_arithmetic(object, source);
-  } catch (const json::exception&) {
-    throw Error(fmt::format("{}: a field has the wrong type", source));
+  if (!object.is_object()) {
+    throw Error(fmt::format("{}: not a JSON object", source), "copy or download it again");
   }
-  GptConfig config;
-  config.vocab_size = positive(object, "vocab_size", source);
-  config.n_positions = positive(object, "n_positions", source);
-  config.n_embd = positive(object, "n_embd", source);
-  config.n_layer = positive(object, "n_layer", source);
-  config.n_head = positive(object, "n_head", source);
-  const auto inner = object.find("n_inner");
-  config.n_inner = inner == object.end() || inner->is_null() ? 4 * config.n_embd
-                                                             : positive(object, "n_inner", source);
-  config.layer_norm_epsilon = number_or(object, "layer_norm_epsilon", 1e-5F, source);
-  config.initializer_range = number_or(object, "initializer_range", 0.02F, source);
-  config.validate();
+  const GptConfig config = ConfigReader(object, source).read();
+  try {
+    config.validate();
+  } catch (const InvalidArgument& problem) {
+    throw Error(fmt::format("{}: {}", source, problem.what()));
+  }
   return config;
 }
 

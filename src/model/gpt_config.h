@@ -39,7 +39,9 @@ struct GptConfig {
 /// config.json as transformers' GPT2LMHeadModel reads it.
 std::string to_config_json(const GptConfig& config, std::int32_t end_of_text);
 
-/// Throws Error that names the field when the text is no GPT-2 configuration that cajal can run.
+/// Fields that are left out or null have the values that transformers' GPT2Config gives them; what
+/// changes nothing in the arithmetic is not looked at. Throws Error that names the field when the
+/// text is no GPT-2 configuration that cajal can run.
 GptConfig parse_config_json(std::string_view text, const std::string& source);
 
 }  // namespace cajal::model

@@ -9,7 +9,6 @@
 
 #include "data/parallel.h"
 #include "train/checkpoint.h"
-#include "train/checksum.h"
 #include "train/durable_file.h"
 #include "train/safetensors_layout.h"
 
@@ -47,46 +46,40 @@ bool all_finite(std::span<const std::byte> floats) {
   return found == 0;
 }
 
-/// A tensor file on its way to the disk. A second thread checks and hashes a piece while the first
-/// one writes it, so that neither adds its time to the other's.
+/// A tensor file on its way to the disk. Where there are cores to spare, a second thread checks and
+/// hashes a piece while the first one writes it.
 class TensorFile {
  public:
-  TensorFile(const fs::path& file, std::string_view header, bool must_be_finite)
-      : name_(file.filename().string()), out_(file), must_be_finite_(must_be_finite) {
+  TensorFile(const fs::path& file, std::string_view header, bool must_be_finite, bool spare_cores)
+      : out_(file), must_be_finite_(must_be_finite), spare_cores_(spare_cores) {
     out_.write(header);
-    hasher_.update(std::as_bytes(std::span(header)));
   }
 
   void put(std::span<const std::byte> bytes) {
     constexpr std::size_t kWorthAThread = std::size_t{1} << 20;
-    const int threads = bytes.size() >= kWorthAThread ? 2 : 1;
-    data::parallel_for(threads, 2, [&](std::size_t, std::size_t item) {
-      item == 0 ? out_.write(bytes) : inspect(bytes);
-    });
+    if (spare_cores_ && bytes.size() >= kWorthAThread) {
+      return out_.write_beside(bytes, [&] { check(bytes); });
+    }
+    check(bytes);
+    out_.write(bytes);
   }
 
-  ManifestEntry commit() {
-    out_.commit();
-    return {name_, hasher_.bytes(), hasher_.value()};
-  }
+  ManifestEntry commit() { return out_.commit(); }
 
  private:
-  void inspect(std::span<const std::byte> bytes) {
-    hasher_.update(bytes);
-    if (must_be_finite_ && !all_finite(bytes)) {
-      throw NotFinite("the weights are no longer finite", "lower --lr or lengthen --warmup");
-    }
+  void check(std::span<const std::byte> bytes) const {
+    if (!must_be_finite_ || all_finite(bytes)) return;
+    throw NotFinite("the weights are no longer finite", "lower --lr or lengthen --warmup");
   }
 
-  std::string name_;
   AtomicFile out_;
-  Hasher hasher_;
   bool must_be_finite_;
+  bool spare_cores_;
 };
 
 ManifestEntry write_tensors(const fs::path& file, const std::vector<SavedTensor>& tensors,
                             const std::map<std::string, std::string>& metadata,
-                            const ReadState& read) {
+                            const ReadState& read, bool spare_cores) {
   std::vector<ArrayInfo> infos;
   for (const SavedTensor& tensor : tensors) infos.push_back(tensor.info);
   const SafetensorsLayout layout = lay_out_safetensors(infos, metadata);
@@ -94,7 +87,7 @@ ManifestEntry write_tensors(const fs::path& file, const std::vector<SavedTensor>
   for (const SafetensorsLayout::Place& place : layout.places) {
     slices.push_back(tensors[place.array].slice);
   }
-  TensorFile out(file, layout.header, tensors.front().slice.arena == Arena::weights);
+  TensorFile out(file, layout.header, tensors.front().slice.arena == Arena::weights, spare_cores);
   read(slices, [&](std::span<const std::byte> piece) { out.put(piece); });
   return out.commit();
 }
@@ -102,16 +95,21 @@ ManifestEntry write_tensors(const fs::path& file, const std::vector<SavedTensor>
 }  // namespace
 
 std::vector<ManifestEntry> write_checkpoint_files(const CheckpointModel& model,
-                                                  const TrainerState& state, const ReadState& read,
+                                                  const TrainerState& state, const OpenState& open,
                                                   const fs::path& folder) {
   std::vector<SavedTensor> weights;
   add_tensors(*model.parameters, Arena::weights, "", weights);
   std::vector<SavedTensor> moments;
   add_tensors(*model.parameters, Arena::first_moments, kFirstMoment, moments);
   add_tensors(*model.parameters, Arena::second_moments, kSecondMoment, moments);
-  std::vector<ManifestEntry> written;
-  written.push_back(write_tensors(folder / kModelFile, weights, {{"format", "pt"}}, read));
-  written.push_back(write_tensors(folder / kOptimizerFile, moments, {}, read));
+  // A file system lets one writer into a file, so the two are written side by side.
+  const bool spare = model.spare_cores;
+  std::vector<ManifestEntry> written(2);
+  data::parallel_for(spare ? 2 : 1, written.size(), [&](std::size_t, std::size_t item) {
+    written[item] =
+        item == 0 ? write_tensors(folder / kOptimizerFile, moments, {}, open(), spare)
+                  : write_tensors(folder / kModelFile, weights, {{"format", "pt"}}, open(), spare);
+  });
 
   const data::Tokenizer* tokenizer = model.tokenizer;
   const auto end_of_text = tokenizer != nullptr ? tokenizer->end_of_text() : std::nullopt;

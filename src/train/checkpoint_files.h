@@ -20,6 +20,7 @@ struct CheckpointModel {
   const model::Parameters* parameters = nullptr;
   const model::GptConfig* config = nullptr;
   const data::Tokenizer* tokenizer = nullptr;  ///< Null for a run on shards of unknown origin.
+  bool spare_cores = false;  ///< The device leaves the host's cores alone: use four for the files.
 };
 
 /// The weights hold a NaN or an infinity.
@@ -32,7 +33,7 @@ class NotFinite : public Error {
 /// returns their checksums. Host memory does not grow with the model. Throws Error when a file
 /// cannot be written, NotFinite rather than write weights that are not finite.
 std::vector<ManifestEntry> write_checkpoint_files(const CheckpointModel& model,
-                                                  const TrainerState& state, const ReadState& read,
+                                                  const TrainerState& state, const OpenState& open,
                                                   const std::filesystem::path& folder);
 
 /// Bytes on the disk of one such checkpoint, but for the small files.

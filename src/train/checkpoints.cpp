@@ -78,10 +78,11 @@ void Checkpoints::save(TrainerState state, bool validated) {
   writer_.announce();
   snapshot_->take([this, blocked_ms, state = std::move(state)](const Completion& completion) {
     if (!completion.succeeded()) return writer_.pass();
-    Taken taken{state, blocked_ms, milliseconds(completion.completed - completion.started), {}};
+    Taken taken{state, blocked_ms, milliseconds(completion.completed - completion.started), {}, {}};
     judge(taken);
     if (taken.refusal) return writer_.pass();
-    writer_.hand_over([this, taken = std::move(taken)] { publish(taken, snapshot_->read()); });
+    writer_.hand_over(
+        [this, taken = std::move(taken)] { publish(taken, [this] { return snapshot_->read(); }); });
   });
 }
 
@@ -89,12 +90,14 @@ void Checkpoints::save_now(TrainerState state, bool validated, double blocked_ms
   const Clock began = now();
   ask_for(state, validated);
   parts_.queue->wait_idle(WaitReason::checkpoint);
-  Taken taken{std::move(state), blocked_ms, 0.0, {}};
+  Taken taken{std::move(state), blocked_ms, 0.0, {}, {}};
   judge(taken);
   if (taken.refusal) return;
   taken.blocked_ms += milliseconds(now() - began);
-  publish(taken, read_arenas(parts_.queue->device().shared_from_this(),
-                             arenas_of(*parts_.model.parameters, *parts_.optimizer)));
+  publish(taken, [this] {
+    return read_arenas(parts_.queue->device().shared_from_this(),
+                       arenas_of(*parts_.model.parameters, *parts_.optimizer));
+  });
 }
 
 void Checkpoints::finish(TrainerState state) {
@@ -117,6 +120,7 @@ void Checkpoints::judge(Taken& taken) {
   state.best_validation_loss = reporter.best_validation_loss();
   state.last_validation_loss = reporter.last_validation_loss();
   const bool validated = reporter.validated_step() == state.step && reporter.last_validation_loss();
+  if (validated) taken.validation_loss = *reporter.last_validation_loss();
   const double validation = validated ? *reporter.last_validation_loss() : probed_loss_.value();
   taken.refusal = why_not_keep({.loss = reporter.reported() > 0 ? reporter.last_loss() : validation,
                                 .skipped_in_row = state.optimizer.skipped_in_row,
@@ -135,7 +139,7 @@ void Checkpoints::refuse(std::int64_t step, const std::string& why) {
   parts_.observer->on_warning(fmt::format("step {} is not kept: {}; {}", step, why, last_good()));
 }
 
-void Checkpoints::publish(const Taken& taken, const ReadState& read) {
+void Checkpoints::publish(const Taken& taken, const OpenState& open) {
   const Clock began = now();
   const TrainerState& state = taken.state;
   CheckpointReport report{.step = state.step,
@@ -145,12 +149,13 @@ void Checkpoints::publish(const Taken& taken, const ReadState& read) {
                           .blocked_ms = taken.blocked_ms};
   parts_.log->sync();
   try {
-    parts_.directory->publish(
-        state.step,
+    const auto warnings = parts_.directory->publish(
+        state.step, taken.validation_loss,
         [&](const std::filesystem::path& folder) {
-          write_checkpoint_files(parts_.model, state, read, folder);
+          return write_checkpoint_files(parts_.model, state, open, folder);
         },
         keep_);
+    for (const std::string& warning : warnings) parts_.observer->on_warning(warning);
   } catch (const NotFinite& problem) {
     return refuse(state.step, problem.what());
   }

@@ -79,11 +79,12 @@ class Checkpoints {
     TrainerState state;
     double blocked_ms = 0.0;
     double device_ms = 0.0;
+    std::optional<double> validation_loss;  ///< Of a whole evaluation, which alone compares.
     std::optional<std::string> refusal;
   };
   void ask_for(const TrainerState& state, bool validated);
   void judge(Taken& taken);
-  void publish(const Taken& taken, const ReadState& read);
+  void publish(const Taken& taken, const OpenState& open);
   void refuse(std::int64_t step, const std::string& why);
   void save_now(TrainerState state, bool validated, double blocked_ms);
 

@@ -5,10 +5,19 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 
 struct XXH3_state_s;
 
 namespace cajal::train {
+
+/// A plain file of some folder, as it was written.
+struct ManifestEntry {
+  std::string name;
+  std::uint64_t bytes = 0;
+  std::uint64_t xxh3 = 0;  ///< XXH3-64 of the contents.
+  bool operator==(const ManifestEntry&) const = default;
+};
 
 /// Takes the bytes of a file in pieces. No guard against somebody who wants to deceive.
 class Hasher {

@@ -6,10 +6,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
+#include <random>
 #include <system_error>
 #include <vector>
 
 #include "cajal/error.h"
+#include "data/parallel.h"
 
 namespace cajal::train {
 
@@ -22,6 +25,29 @@ std::string_view remedy_for(int error) {
     case ENOSPC:
     case EDQUOT:
       return "free some space or use another disk";
+    case EIO:
+    case ENXIO:
+    case ENODEV:
+      return "the disk or its connection fails: look at the system's log, and use another disk";
+    case ESTALE:
+    case ENOTCONN:
+    case EHOSTDOWN:
+    case ETIMEDOUT:
+      return "the network file system lost it: mount that again, or use a local disk";
+    case EXDEV:
+      return "keep the whole directory on one file system";
+    case EBUSY:
+    case ETXTBSY:
+      return "another program uses it; end that, or use another place";
+    case ELOOP:
+      return "its links lead in a circle; name the place that is meant";
+    case ENAMETOOLONG:
+      return "use a shorter path";
+    case ENOTDIR:
+    case EISDIR:
+    case ENOTEMPTY:
+    case EEXIST:
+      return "something else has that name; move it away";
     case EFBIG:
       return "raise the file size limit (ulimit -f) or use another file system";
     case EACCES:
@@ -40,8 +66,14 @@ std::string_view remedy_for(int error) {
 
 }  // namespace
 
+std::string random_id() {
+  std::random_device device;
+  const auto high = std::uint64_t{device()} << 32;
+  return fmt::format("{:016x}", high | device());
+}
+
 fs::path temporary_name(const fs::path& file) {
-  return file.parent_path() / (std::string(kTemporaryPrefix) + file.filename().string());
+  return file.parent_path() / (std::string(kTemporaryPrefix) + random_id());
 }
 
 void throw_file_error(std::string_view action, const fs::path& file, int error) {
@@ -79,29 +111,44 @@ void write_all(int fd, std::span<const std::byte> bytes, const fs::path& file) {
   }
 }
 
-AtomicFile::AtomicFile(fs::path file)
+AtomicFile::AtomicFile(fs::path file) : AtomicFile(file, temporary_name(file)) {}
+
+AtomicFile::AtomicFile(fs::path file, fs::path temporary)
     : file_(std::move(file)),
-      temporary_(temporary_name(file_)),
-      fd_(open_file(temporary_, O_WRONLY | O_CREAT | O_TRUNC, "create")) {}
+      temporary_(std::move(temporary)),
+      fd_(open_file(temporary_, O_WRONLY | O_CREAT | O_EXCL, "create")) {}
 
 AtomicFile::~AtomicFile() {
   if (!committed_) ::unlink(temporary_.c_str());
 }
 
-void AtomicFile::write(std::span<const std::byte> bytes) { write_all(fd_.get(), bytes, file_); }
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  write_all(fd_.get(), bytes, file_);
+  hasher_.update(bytes);
+}
 
-void AtomicFile::commit() {
+void AtomicFile::write_beside(std::span<const std::byte> bytes,
+                              const std::function<void()>& meanwhile) {
+  data::parallel_for(2, 2, [&](std::size_t, std::size_t item) {
+    if (item == 0) return write_all(fd_.get(), bytes, file_);
+    hasher_.update(bytes);
+    meanwhile();
+  });
+}
+
+ManifestEntry AtomicFile::commit() {
   if (const int error = flush_to_disk(fd_.get())) throw_file_error("write", file_, error);
   if (const int error = fd_.close()) throw_file_error("write", file_, error);
   if (::rename(temporary_.c_str(), file_.c_str()) != 0) throw_file_error("write", file_, errno);
   committed_ = true;
   sync_directory(file_.parent_path());
+  return {file_.filename().string(), hasher_.bytes(), hasher_.value()};
 }
 
-void write_file_atomically(const fs::path& file, std::string_view contents) {
+ManifestEntry write_file_atomically(const fs::path& file, std::string_view contents) {
   AtomicFile out(file);
   out.write(contents);
-  out.commit();
+  return out.commit();
 }
 
 std::string read_file(const fs::path& file) {
@@ -135,8 +182,9 @@ void sync_directory(const fs::path& directory) {
   const fs::path& name = directory.empty() ? fs::path(".") : directory;
   const FileDescriptor fd = open_file(name, O_RDONLY | O_DIRECTORY, "open");
   const int error = flush_to_disk(fd.get());
-  // Some network file systems cannot flush a folder, and need not.
-  if (error != 0 && error != EINVAL && error != ENOTSUP) throw_file_error("write", name, error);
+  // Some file systems (exFAT, SMB) cannot flush a folder, and need not.
+  if (error != 0 && error != EINVAL && error != ENOTSUP && error != ENOSYS)
+    throw_file_error("write", name, error);
 }
 
 void sync_tree(const fs::path& directory) {

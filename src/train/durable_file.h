@@ -3,18 +3,25 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "train/checksum.h"
+
 namespace cajal::train {
 
-/// Names that begin so are half-written; whoever owns the folder may remove them after a crash.
-inline constexpr std::string_view kTemporaryPrefix = ".tmp-";
+/// What is half-written has a name that begins so.
+inline constexpr std::string_view kTemporaryPrefix = ".cajal-tmp-";
 
-/// The same folder, so that rename stays on one file system.
+/// A new name in the folder of `file`, so that rename stays on one file system. Random, so that it
+/// is nobody else's.
 std::filesystem::path temporary_name(const std::filesystem::path& file);
+
+/// 64 random bits as 16 hexadecimal digits.
+std::string random_id();
 
 /// Throws Error "cannot `action` `file`: reason; remedy" for an errno.
 [[noreturn]] void throw_file_error(std::string_view action, const std::filesystem::path& file,
@@ -48,28 +55,35 @@ FileDescriptor open_file(const std::filesystem::path& file, int flags, std::stri
 void write_all(int fd, std::span<const std::byte> bytes, const std::filesystem::path& file);
 
 /// A file that appears under its name only at commit(), already on the disk. What stood there
-/// before stays until then; without commit() the destructor leaves no trace.
+/// before stays until then; without commit() the destructor leaves no trace. Its checksum is
+/// reckoned on the way, so that nobody has to read it again for that.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path file);
+  /// Written as `temporary` first, on the same file system; refuses one that is there already.
+  AtomicFile(std::filesystem::path file, std::filesystem::path temporary);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
-  /// Flush, rename, flush the folder.
-  void commit();
+  /// The same, while another thread reckons the checksum and calls `meanwhile`, so that neither
+  /// adds its time to the other's.
+  void write_beside(std::span<const std::byte> bytes, const std::function<void()>& meanwhile);
+  /// Flush, rename, flush the folder. Returns what a manifest says of the file.
+  ManifestEntry commit();
 
  private:
   std::filesystem::path file_;
   std::filesystem::path temporary_;
   FileDescriptor fd_;
+  Hasher hasher_;
   bool committed_ = false;
 };
 
 /// Throws Error, and leaves the old contents, if any.
-void write_file_atomically(const std::filesystem::path& file, std::string_view contents);
+ManifestEntry write_file_atomically(const std::filesystem::path& file, std::string_view contents);
 
 /// The whole file. Throws Error.
 std::string read_file(const std::filesystem::path& file);

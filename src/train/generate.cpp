@@ -13,7 +13,7 @@
 #include "cajal/error.h"
 #include "data/utf8.h"
 #include "runtime/memory_plan.h"
-#include "train/checkpoint.h"
+#include "train/model_files.h"
 
 namespace cajal::train {
 namespace {
@@ -58,7 +58,7 @@ class CharacterStream {
 /// decode step reads what the one before it has left there.
 class Generator {
  public:
-  Generator(const GenerateOptions& options, const TextSink& sink);
+  Generator(const GenerateOptions& options, const ModelFiles& files, const TextSink& sink);
   GenerateSummary run(const std::atomic<bool>& stop);
 
  private:
@@ -72,7 +72,7 @@ class Generator {
   GenerateOptions options_;
   std::shared_ptr<Device> device_;
   model::GptConfig config_;
-  data::Tokenizer tokenizer_;
+  std::shared_ptr<const data::Tokenizer> tokenizer_;
   std::vector<data::TokenId> prompt_;
   CharacterStream characters_;
   GenerateSummary summary_;
@@ -87,36 +87,24 @@ class Generator {
   std::shared_ptr<CommandBuffer> decode_step_;
 };
 
-data::Tokenizer require_tokenizer(const std::filesystem::path& directory) {
-  auto tokenizer = load_tokenizer(directory);
-  if (tokenizer) return std::move(*tokenizer);
-  throw InvalidArgument(fmt::format("{} has no {}", directory.string(), kTokenizerFile),
-                        "put the tokenizer that made its token shards there");
-}
-
-Generator::Generator(const GenerateOptions& options, const TextSink& sink)
+Generator::Generator(const GenerateOptions& options, const ModelFiles& files, const TextSink& sink)
     : options_(options),
       device_(Device::open(options.device, {.threads = options.threads})),
-      config_(load_config(options.directory)),
-      tokenizer_(require_tokenizer(options.directory)),
-      prompt_(tokenizer_.encode(options.prompt)),
+      config_(files.config()),
+      tokenizer_(files.require_tokenizer()),
+      // As transformers does: a special token that is spelt out in the prompt is that token.
+      prompt_(tokenizer_->encode(options.prompt, /*with_specials=*/true)),
       characters_(sink),
       gpt_(device_, config_, DType::f32, model::Purpose::inference),
       queue_(device_) {
-  if (prompt_.empty()) prompt_.push_back(tokenizer_.end_of_text().value_or(0));
+  if (prompt_.empty()) prompt_.push_back(tokenizer_->end_of_text().value_or(0));
   const std::int64_t context = config_.n_positions;
   if (static_cast<std::int64_t>(prompt_.size()) > context) {
     throw InvalidArgument(
         fmt::format("--prompt is {} tokens long, the model's context {}", prompt_.size(), context),
         "shorten it");
   }
-  if (tokenizer_.vocab_size() > config_.vocab_size) {
-    throw Error(
-        fmt::format("{}: the tokenizer has {} tokens, the model {}", options.directory.string(),
-                    tokenizer_.vocab_size(), config_.vocab_size),
-        "use the tokenizer that the model was trained with");
-  }
-  load_weights(queue_, gpt_, options.directory);
+  files.load_weights(queue_, gpt_);
   record();
 }
 
@@ -144,7 +132,7 @@ void Generator::record() {
                             .position = last_position,
                             .token = token_,
                             .next_position = position_,
-                            .vocab = tokenizer_.vocab_size(),
+                            .vocab = tokenizer_->vocab_size(),
                             .options = options_.sampling});
     return commands;
   };
@@ -188,14 +176,14 @@ Submission Generator::token_delivery(std::int64_t index) {
 void Generator::deliver(std::int64_t index, data::TokenId token, const Completion& completion) {
   if (index == 0) prompt_done_ = completion.completed;
   if (ended_.load(std::memory_order_relaxed)) return;  // was in flight behind the end
-  if (token == tokenizer_.end_of_text()) {
+  if (token == tokenizer_->end_of_text()) {
     summary_.end_of_text = true;
     ended_.store(true, std::memory_order_relaxed);
     return;
   }
   last_done_ = completion.completed;
   ++summary_.new_tokens;
-  characters_.put(tokenizer_.bytes_of(token));
+  characters_.put(tokenizer_->bytes_of(token));
 }
 
 GenerateSummary Generator::run(const std::atomic<bool>& stop) {
@@ -230,7 +218,10 @@ GenerateSummary Generator::run(const std::atomic<bool>& stop) {
 GenerateSummary generate(const GenerateOptions& options, const TextSink& sink,
                          const std::atomic<bool>& stop) {
   validate(options);
-  return Generator(options, sink).run(stop);
+  auto files = std::make_unique<const ModelFiles>(ModelFiles::open(options.directory));
+  Generator generator(options, *files, sink);
+  files.reset();  // the folder may change while text is made
+  return generator.run(stop);
 }
 
 }  // namespace cajal::train

@@ -14,6 +14,7 @@
 
 #include "cajal/error.h"
 #include "train/durable_file.h"
+#include "train/run_layout.h"
 
 namespace cajal::train {
 
@@ -114,30 +115,19 @@ struct stat status_of(const fs::path& file, int& error) {
   return status;
 }
 
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (auto entry = fs::directory_iterator(folder, error);
-       !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    names.push_back(entry->path().filename().string());
-  }
-  std::ranges::sort(names);
-  return names;
-}
-
 std::vector<std::string> remove_listed_files(const fs::path& folder) {
   std::error_code error;
-  if (!fs::is_directory(fs::symlink_status(folder, error))) return names_in(folder);
+  if (!fs::is_directory(fs::symlink_status(folder, error))) return names_in_folder(folder);
   const auto manifest = read_manifest(folder);
-  if (!manifest) return names_in(folder);
+  if (!manifest) return names_in_folder(folder);
   for (const ManifestEntry& entry : manifest->files) ::unlink((folder / entry.name).c_str());
   // The manifest goes last, so that a kill half-way can be made good.
-  const auto left = names_in(folder);
+  const auto left = names_in_folder(folder);
   const bool all_gone = std::ranges::none_of(
       left, [&](const std::string& name) { return manifest->find(name) != nullptr; });
   if (all_gone) ::unlink((folder / kManifestFile).c_str());
   ::rmdir(folder.c_str());
-  return names_in(folder);
+  return names_in_folder(folder);
 }
 
 }  // namespace
@@ -272,7 +262,7 @@ std::vector<std::string> remove_listed(const fs::path& folder) noexcept try {
   return remove_listed_files(folder);
 } catch (...) {
   try {
-    return names_in(folder);
+    return names_in_folder(folder);
   } catch (...) {
     return {};
   }

@@ -15,14 +15,6 @@ namespace cajal::train {
 
 inline constexpr std::string_view kManifestFile = "manifest.json";
 
-/// A plain file of the folder, as it was written.
-struct ManifestEntry {
-  std::string name;
-  std::uint64_t bytes = 0;
-  std::uint64_t xxh3 = 0;  ///< XXH3-64 of the contents.
-  bool operator==(const ManifestEntry&) const = default;
-};
-
 struct Manifest {
   std::vector<ManifestEntry> files;       ///< In the order of their names; not manifest.json.
   std::optional<double> validation_loss;  ///< Of a checkpoint, where one was measured.

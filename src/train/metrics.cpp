@@ -1,8 +1,10 @@
 #include "train/metrics.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -19,35 +21,78 @@ ordered_json finite_or_null(double value) {
   return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr);
 }
 
-bool belongs(std::string_view line, std::int64_t last_step) {
+/// Whether the line is of a step after the last.
+bool is_later(std::string_view line, std::int64_t last_step) {
   if (!line.starts_with('{')) return false;  // Before the parser, which is slow to begin and end.
   const auto object = nlohmann::json::parse(line, nullptr, false);
   if (!object.is_object()) return false;
   const auto step = object.find("step");
-  return step != object.end() && step->is_number_integer() &&
-         step->get<std::int64_t>() <= last_step;
+  return step != object.end() && step->is_number_integer() && step->get<std::int64_t>() > last_step;
 }
 
-void drop_later_lines(const std::filesystem::path& file, std::int64_t last_step) {
-  const std::string old = read_file(file);
+/// An evaluation's has val_loss.
+bool is_step(std::string_view line) { return line.find("\"loss\":") != std::string_view::npos; }
+
+/// The lines for which `is_kept(line, its first byte)`, without one that is cut at the end.
+template <class IsKept>
+std::string kept_lines(std::string_view text, IsKept is_kept) {
   std::string kept;
-  kept.reserve(old.size());
-  for (std::size_t begin = 0; begin < old.size();) {
-    const std::size_t newline = old.find('\n', begin);
-    if (newline == std::string::npos) break;  // Cut.
-    const auto line = std::string_view(old).substr(begin, newline - begin);
-    if (belongs(line, last_step)) kept.append(line).push_back('\n');
+  kept.reserve(text.size());
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t newline = text.find('\n', begin);
+    if (newline == std::string_view::npos) break;
+    const auto line = text.substr(begin, newline - begin);
+    if (is_kept(line, begin)) kept.append(line).push_back('\n');
     begin = newline + 1;
   }
-  if (kept.size() != old.size()) write_file_atomically(file, kept);
+  return kept;
+}
+
+std::string thinned(std::string_view text) {
+  bool second = false;
+  return kept_lines(text, [&](std::string_view line, std::size_t begin) {
+    if (begin >= text.size() / 2 || !is_step(line)) return true;
+    second = !second;
+    return second;
+  });
+}
+
+std::string read_range(const std::filesystem::path& file, std::uint64_t begin, std::uint64_t end) {
+  const FileDescriptor fd = open_file(file, O_RDONLY, "read");
+  std::string text(static_cast<std::size_t>(end - begin), '\0');
+  std::size_t filled = 0;
+  while (filled < text.size()) {
+    const ssize_t got = ::pread(fd.get(), text.data() + filled, text.size() - filled,
+                                static_cast<off_t>(begin + filled));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw_file_error("read", file, errno);
+    if (got == 0) break;
+    filled += static_cast<std::size_t>(got);
+  }
+  text.resize(filled);
+  return text;
 }
 
 }  // namespace
 
-MetricsLog::MetricsLog(std::filesystem::path file, std::int64_t last_step)
-    : file_(std::move(file)) {
-  if (std::filesystem::exists(file_)) drop_later_lines(file_, last_step);
+MetricsLog::MetricsLog(std::filesystem::path file, std::int64_t last_step,
+                       std::filesystem::path scratch, std::uint64_t limit)
+    : file_(std::move(file)), scratch_(std::move(scratch)), thin_beyond_(limit) {
+  if (std::filesystem::exists(file_)) {
+    const std::string old = read_file(file_);
+    const std::string kept = kept_lines(
+        old, [&](std::string_view line, std::size_t) { return !is_later(line, last_step); });
+    if (kept.size() != old.size()) {
+      AtomicFile out(file_, temporary());
+      out.write(kept);
+      out.commit();
+    }
+  }
   fd_ = open_file(file_, O_WRONLY | O_CREAT | O_APPEND, "create");
+}
+
+std::filesystem::path MetricsLog::temporary() const {
+  return scratch_.empty() ? temporary_name(file_) : scratch_ / random_id();
 }
 
 void MetricsLog::write(const StepReport& report) {
@@ -79,6 +124,7 @@ void MetricsLog::write(const CheckpointReport& report) {
 
 void MetricsLog::append(const std::string& line) {
   const std::string text = line + '\n';
+  const std::lock_guard lock(mutex_);
   const off_t end = ::lseek(fd_.get(), 0, SEEK_END);
   try {
     write_all(fd_.get(), std::as_bytes(std::span(text)), file_);
@@ -89,7 +135,38 @@ void MetricsLog::append(const std::string& line) {
   }
 }
 
+/// What is there is rewritten while lines are appended; those follow under the lock.
+void MetricsLog::thin(std::uint64_t size) {
+  const std::string kept = thinned(read_range(file_, 0, size));
+  const std::filesystem::path name = temporary();
+  FileDescriptor fd = open_file(name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, "create");
+  try {
+    write_all(fd.get(), std::as_bytes(std::span(kept)), file_);
+    if (const int error = flush_to_disk(fd.get())) throw_file_error("write", file_, error);
+    const std::lock_guard lock(mutex_);
+    const std::string since = read_range(file_, size, std::filesystem::file_size(file_));
+    write_all(fd.get(), std::as_bytes(std::span(since)), file_);
+    if (::rename(name.c_str(), file_.c_str()) != 0) throw_file_error("write", file_, errno);
+    fd_ = std::move(fd);
+  } catch (...) {
+    ::unlink(name.c_str());
+    throw;
+  }
+  sync_directory(file_.parent_path());
+  thin_beyond_ = std::max<std::uint64_t>(thin_beyond_, kept.size() + kept.size() / 4);
+}
+
 void MetricsLog::sync() {
+  const std::lock_guard syncing(syncing_);
+  struct stat status = {};
+  const bool known = ::fstat(fd_.get(), &status) == 0;
+  if (const auto size = static_cast<std::uint64_t>(status.st_size); known && size > thin_beyond_) {
+    try {
+      thin(size);
+    } catch (const std::exception&) {
+      thin_beyond_ = size + size / 4;
+    }
+  }
   if (const int error = flush_to_disk(fd_.get())) throw_file_error("write", file_, error);
 }
 

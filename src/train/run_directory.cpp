@@ -1,19 +1,21 @@
 #include "train/run_directory.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <charconv>
-#include <iterator>
-#include <string>
+#include <cmath>
 #include <system_error>
+#include <utility>
 
 #include "cajal/error.h"
+#include "train/disk_space.h"
+#include "train/durable_file.h"
+#include "train/retention.h"
+#include "train/run_adopt.h"
+#include "train/run_layout.h"
 
 namespace cajal::train {
 
@@ -21,10 +23,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kLatest = "latest";
-constexpr std::string_view kLock = ".lock";
-constexpr std::string_view kCheckpoint = "checkpoint-";
-constexpr std::array<std::string_view, 2> kModelFiles{"config.json", "model.safetensors"};
+constexpr std::string_view kModelFile = "model.safetensors";
 
 /// Calls a function when the scope ends early.
 template <class Function>
@@ -43,59 +42,8 @@ class OnFailure {
   bool armed_ = true;
 };
 
-void remove_quietly(const fs::path& path) {
-  std::error_code ignored;
-  fs::remove_all(path, ignored);
-}
-
-void rename_over(const fs::path& from, const fs::path& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) throw_file_error("write", to, errno);
-}
-
-/// checkpoint-<step>, or checkpoint-<step>.<n> when the same step was saved again.
-struct CheckpointName {
-  std::int64_t step = -1;
-  std::int64_t again = 0;
-  auto operator<=>(const CheckpointName&) const = default;
-};
-
-std::optional<CheckpointName> parse_checkpoint(const std::string& name) {
-  if (!name.starts_with(kCheckpoint)) return std::nullopt;
-  const char* const end = name.data() + name.size();
-  CheckpointName parsed;
-  auto [rest, error] = std::from_chars(name.data() + kCheckpoint.size(), end, parsed.step);
-  if (error != std::errc() || parsed.step < 0) return std::nullopt;
-  if (rest != end && *rest == '.') {
-    const auto suffix = std::from_chars(rest + 1, end, parsed.again);
-    if (suffix.ec != std::errc() || parsed.again < 1) return std::nullopt;
-    rest = suffix.ptr;
-  }
-  return rest == end ? std::optional(parsed) : std::nullopt;
-}
-
-CheckpointName checkpoint_name(const fs::path& folder) {
-  return parse_checkpoint(folder.filename().string()).value_or(CheckpointName{});
-}
-
-FileDescriptor lock_directory(const fs::path& directory) {
-  const fs::path file = directory / kLock;
-  FileDescriptor fd = open_file(file, O_RDWR | O_CREAT, "create");
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) {
-      std::string owner = read_file(file);
-      while (!owner.empty() && owner.back() == '\n') owner.pop_back();
-      throw InvalidArgument(fmt::format("{} is in use by another training (process {})",
-                                        directory.string(), owner.empty() ? "unknown" : owner),
-                            "wait for it to end, or choose another --out");
-    }
-    // Some network file systems have no locks: a run there is worth more than the guard.
-    if (errno != ENOLCK && errno != ENOTSUP) throw_file_error("lock", file, errno);
-  }
-  // Only for the message above, so a full disk must not stop the run here.
-  const std::string owner = fmt::format("{}\n", ::getpid());
-  [[maybe_unused]] const bool told =
-      ::ftruncate(fd.get(), 0) == 0 && ::pwrite(fd.get(), owner.data(), owner.size(), 0) > 0;
-  return fd;
+fs::path without_trailing_slash(const fs::path& path) {
+  return path.has_filename() ? path : path.parent_path();
 }
 
 /// Creates the directory and flushes its name. Returns what was not there before, innermost first.
@@ -118,199 +66,276 @@ std::vector<fs::path> make_directory(const fs::path& path) {
   return missing;
 }
 
-fs::path without_trailing_slash(const fs::path& path) {
-  return path.has_filename() ? path : path.parent_path();
+void require_writable(const fs::path& directory) {
+  if (::access(directory.c_str(), R_OK | W_OK | X_OK) == 0) return;
+  throw InvalidArgument(fmt::format("cannot write to {}: {}", directory.string(),
+                                    std::generic_category().message(errno)),
+                        "choose an --out that you may write to");
 }
 
-/// The checkpoint that `latest` names.
-std::optional<fs::path> latest_in(const fs::path& run) {
-  std::error_code error;
-  const fs::path target = fs::read_symlink(run / kLatest, error).filename();
-  if (error || !parse_checkpoint(target.string())) return std::nullopt;
-  return fs::is_directory(run / target, error) ? std::optional(run / target) : std::nullopt;
+[[noreturn]] void refuse_name(const fs::path& run, std::string_view name) {
+  throw InvalidArgument(
+      fmt::format("{} holds {}, which cajal did not make there", run.string(), name),
+      "choose another --out");
 }
 
-/// Oldest first; none where the directory is missing or cannot be read.
-std::vector<fs::path> checkpoints_in(const fs::path& run) {
-  std::vector<fs::path> found;
+[[noreturn]] void refuse_run(const fs::path& run) {
+  throw InvalidArgument(fmt::format("{} already holds a run", run.string()),
+                        "add --resume to go on with it, or name another --out");
+}
+
+/// The files in a folder of cajal's that has no manifest yet, and the folder when that was all.
+void remove_half_written(const fs::path& folder) {
+  for (const std::string& name : names_in_folder(folder)) ::unlink((folder / name).c_str());
+  ::rmdir(folder.c_str());
+}
+
+bool is_empty_file(const fs::path& file) {
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(run, error)) {
-    if (entry.is_directory() && parse_checkpoint(entry.path().filename().string())) {
-      found.push_back(entry.path());
+  return fs::is_regular_file(fs::symlink_status(file, error)) && fs::file_size(file, error) == 0;
+}
+
+/// A name beside the checkpoints that no run ever removes.
+fs::path keep_unfinished(const fs::path& run, const fs::path& folder) {
+  fs::path kept = run / ("unfinished-" + folder.filename().string());
+  for (int again = 1; fs::exists(kept); ++again) {
+    kept = run / fmt::format("unfinished-{}.{}", folder.filename().string(), again);
+  }
+  std::error_code error;
+  fs::rename(folder, kept, error);
+  return error ? folder : kept;
+}
+
+/// Throws Error with `remedy` where the checkpoint is not as it was written. One that stands in no
+/// run with a marker may be of an earlier cajal, which wrote no checksums.
+void verify_checkpoint(const fs::path& run, const fs::path& checkpoint, std::string_view remedy) {
+  if (!fs::exists(checkpoint / kManifestFile) && !RunMarker::stands_in(run)) return;
+  verify(checkpoint, remedy);
+}
+
+bool is_whole(const fs::path& run, const fs::path& checkpoint) try {
+  verify_checkpoint(run, checkpoint, "");
+  return true;
+} catch (const Error&) {
+  return false;
+}
+
+/// What to do about a damaged `newest`.
+std::string remedy_beside(const fs::path& run, const fs::path& newest) {
+  auto all = checkpoints_in(run);
+  std::ranges::reverse(all);
+  for (const fs::path& other : all) {
+    if (other != newest && is_whole(run, other)) {
+      return fmt::format("{} is whole: move {} out of that directory to go on from there",
+                         other.filename().string(), newest.filename().string());
     }
   }
-  std::ranges::sort(found, {}, checkpoint_name);
-  return found;
+  return "no other checkpoint there is whole; take this one from a copy, or begin a new run";
 }
 
 }  // namespace
 
-RunDirectory::RunDirectory(fs::path path) : path_(without_trailing_slash(path)) {
-  created_ = make_directory(path_);
-  if (::access(path_.c_str(), R_OK | W_OK | X_OK) != 0) {
-    throw InvalidArgument(fmt::format("cannot write to {}: {}", path_.string(),
-                                      std::generic_category().message(errno)),
-                          "choose an --out that you may write to");
+RunDirectory::RunDirectory(fs::path path, Use use, std::optional<Links> links)
+    : path_(without_trailing_slash(path)), created_(make_directory(path_)), use_(use) {
+  OnFailure undo([&] {
+    std::error_code ignored;
+    if (marker_) {
+      fs::remove(scratch(), ignored);
+      if (marker_->made()) marker_->remove();
+    }
+    for (const fs::path& part : created_) fs::remove(part, ignored);
+  });
+  require_writable(path_);
+  require_own_names(use);
+  const bool adopted = use == Use::resume && !RunMarker::stands_in(path_);
+  if (adopted) {
+    adopt_earlier_run(path_);
+    warnings_.push_back(fmt::format(
+        "{} was made by an earlier cajal, without checksums; it has them now", path_.string()));
   }
-  refuse_foreign_model();
-  lock_ = lock_directory(path_);
-  remove_leftovers();
-  repair_latest();
-  if (latest_in(path_)) link_files();
+  require_own_latest(path_);
+  marker_.emplace(path_);
+  if (!marker_->made()) require_own_names(use);  // Another process may have made it meanwhile.
+  clear_scratch();
+  if (::mkdir(scratch().c_str(), 0777) != 0) throw_file_error("create", scratch(), errno);
+  links_ = links ? *links : usable_links(scratch());
+  if (const auto newest = find(path_)) {
+    for (std::string& warning : point_at(path_, *newest, scratch(), links_)) {
+      warnings_.push_back(std::move(warning));
+    }
+  }
+  undo.disarm();
 }
 
 RunDirectory::~RunDirectory() {
   std::error_code ignored;
-  const auto entries = std::distance(fs::directory_iterator(path_, ignored), {});
-  if (created_.empty() || entries > 1) return;
-  fs::remove(path_ / kLock, ignored);
+  const bool no_metrics =
+      !fs::exists(path_ / kMetricsFile, ignored) || is_empty_file(path_ / kMetricsFile);
+  if (use_ == Use::begin && no_metrics && checkpoints_in(path_).empty()) {
+    ::unlink((path_ / kMetricsFile).c_str());
+    remove_own_folder(path_ / kTokensFolder, scratch());
+    fs::remove(scratch(), ignored);
+    marker_->remove();
+  }
+  fs::remove(scratch(), ignored);
   for (const fs::path& part : created_) fs::remove(part, ignored);
 }
 
-std::optional<fs::path> RunDirectory::find(const fs::path& path) {
-  const fs::path run = without_trailing_slash(path);
-  if (auto latest = latest_in(run)) return latest;
-  auto whole = checkpoints_in(run);
-  return whole.empty() ? std::nullopt : std::optional(std::move(whole.back()));
-}
-
-/// A model that was put there by hand has its files, and no checkpoint: never write over it.
-void RunDirectory::refuse_foreign_model() const {
-  if (!checkpoints_in(path_).empty()) return;
-  if (fs::exists(path_ / kLatest)) {
-    throw InvalidArgument(fmt::format("{} is no link to a checkpoint", (path_ / kLatest).string()),
-                          "choose another --out, or move that away");
-  }
-  for (const std::string_view name : kModelFiles) {
-    if (fs::exists(path_ / name)) {
-      throw InvalidArgument(
-          fmt::format("{} holds a model, but no checkpoint of a training", path_.string()),
-          "choose another --out; --init starts from that model");
+void RunDirectory::require_own_names(Use use) const {
+  const bool marked = RunMarker::stands_in(path_);
+  if (use == Use::resume) {
+    if (!marked && !is_earlier_run(path_)) {
+      throw InvalidArgument(fmt::format("{} holds no run to resume", path_.string()),
+                            "leave --resume away to begin a run there");
     }
-  }
-}
-
-void RunDirectory::remove_leftovers() const {
-  std::vector<fs::path> leftovers;
-  for (const auto& entry : fs::directory_iterator(path_)) {
-    if (entry.path().filename().string().starts_with(kTemporaryPrefix)) {
-      leftovers.push_back(entry.path());
-    }
-  }
-  for (const fs::path& leftover : leftovers) {
-    std::error_code error;
-    fs::remove_all(leftover, error);
-    if (error) throw_file_error("remove", leftover, error.value());
-  }
-}
-
-/// After a copy that lost the links or replaced them by what they name.
-void RunDirectory::repair_latest() const {
-  if (latest_in(path_)) return;
-  const auto whole = checkpoints_in(path_);
-  const fs::path link = path_ / kLatest;
-  if (whole.empty()) {
-    if (fs::is_symlink(link)) fs::remove(link);
     return;
   }
-  if (fs::is_directory(link) && !fs::is_symlink(link)) {
-    // Out of the way by rename first, so that no moment shows it half removed.
-    const fs::path copy = temporary_name(link) += "-copy";
-    rename_over(link, copy);
-    remove_quietly(copy);
+  if (marked ? !checkpoints_in(path_).empty() : is_earlier_run(path_)) refuse_run(path_);
+  if (!marked) {
+    if (const auto name = name_in_the_way(path_)) refuse_name(path_, *name);
+    return;
   }
-  point_link(kLatest, whole.back().filename());
-}
-
-/// Links <name> -> latest/<name> for every file of the latest checkpoint.
-void RunDirectory::link_files() const {
-  std::vector<fs::path> names;
-  for (const auto& entry : fs::directory_iterator(path_ / kLatest)) {
-    if (entry.is_regular_file()) names.push_back(entry.path().filename());
-  }
-  bool changed = false;
-  for (const fs::path& name : names) {
-    const fs::path target = fs::path(kLatest) / name;
+  // Left by a run that ended before its first checkpoint, but not the files of a model.
+  for (const std::string_view name : kCheckpointFiles) {
     std::error_code error;
-    if (fs::read_symlink(path_ / name, error) == target) continue;
-    point_link(name, target);
-    changed = true;
+    const auto status = fs::symlink_status(path_ / name, error);
+    if (fs::exists(status) && !fs::is_symlink(status)) refuse_name(path_, name);
   }
-  if (changed) sync_directory(path_);
 }
 
-/// Makes or replaces the link `name` in one step.
-void RunDirectory::point_link(const fs::path& name, const fs::path& target) const {
-  const fs::path temporary = temporary_name(path_ / name);
-  remove_quietly(temporary);
-  if (::symlink(target.c_str(), temporary.c_str()) != 0) {
-    throw_file_error("link", path_ / name, errno);
+fs::path RunDirectory::scratch() const {
+  return path_ / (std::string(kTemporaryPrefix) + marker_->id());
+}
+
+/// Two levels of plain files and links are all that is ever made in it.
+void RunDirectory::clear_scratch() const {
+  for (const std::string& name : names_in_folder(scratch())) {
+    const fs::path entry = scratch() / name;
+    std::error_code error;
+    if (fs::is_directory(fs::symlink_status(entry, error))) {
+      remove_half_written(entry);
+    } else {
+      ::unlink(entry.c_str());
+    }
   }
-  OnFailure undo([&] { remove_quietly(temporary); });
-  rename_over(temporary, path_ / name);
-  undo.disarm();
+  ::rmdir(scratch().c_str());
+}
+
+std::optional<fs::path> RunDirectory::find(const fs::path& path) {
+  auto all = checkpoints_in(without_trailing_slash(path));
+  return all.empty() ? std::nullopt : std::optional(std::move(all.back()));
+}
+
+std::optional<fs::path> RunDirectory::find_whole(const fs::path& path) {
+  const fs::path run = without_trailing_slash(path);
+  auto newest = find(run);
+  if (!newest) return std::nullopt;
+  try {
+    verify_checkpoint(run, *newest, "");
+  } catch (const Error&) {
+    verify_checkpoint(run, *newest, remedy_beside(run, *newest));
+  }
+  return newest;
 }
 
 std::int64_t RunDirectory::latest_step() const {
-  const auto target = latest_in(path_);
-  return target ? checkpoint_name(*target).step : -1;
+  const auto newest = find(path_);
+  return newest ? checkpoint_name(*newest).step : -1;
 }
 
 fs::path RunDirectory::latest() const {
-  if (auto target = latest_in(path_)) return *std::move(target);
+  if (auto newest = find(path_)) return *std::move(newest);
   throw Error(fmt::format("{} has no checkpoint", path_.string()),
               "train into it first, or name another run");
 }
 
-fs::path RunDirectory::unused_name(std::int64_t step) const {
-  fs::path name = fmt::format("{}{}", kCheckpoint, step);
-  for (int again = 1; fs::exists(path_ / name); ++again) {
-    name = fmt::format("{}{}.{}", kCheckpoint, step, again);
-  }
-  return name;
+std::string RunDirectory::unused_name(std::int64_t step) const {
+  CheckpointName name{step, 0};
+  while (fs::exists(fs::symlink_status(path_ / to_string(name)))) ++name.again;
+  return to_string(name);
 }
 
-void RunDirectory::publish(std::int64_t step, const std::function<void(const fs::path&)>& write,
-                           int keep) {
-  const fs::path name = unused_name(step);
-  const fs::path final_folder = path_ / name;
-  const fs::path temporary = temporary_name(final_folder);
-  OnFailure undo([&] {
-    remove_quietly(temporary);
-    remove_quietly(final_folder);
-  });
-  remove_quietly(temporary);
-  if (std::error_code error; !fs::create_directory(temporary, error)) {
-    throw_file_error("create", temporary, error.value());
-  }
-  write(temporary);
-  sync_tree(temporary);
-  rename_over(temporary, final_folder);
-  sync_directory(path_);
-  point_link(kLatest, name);
-  undo.disarm();  // From here on the new checkpoint is the one that counts.
-  sync_directory(path_);
-  link_files();
-  prune(keep);
+void RunDirectory::require_in_place() const {
+  if (marker_->is_in_place()) return;
+  throw Error(fmt::format("{} was removed or replaced while the run went on", path_.string()),
+              "put it back and resume from its last checkpoint, or begin a new run");
 }
 
-/// Failing to remove an old checkpoint harms nothing; the next publish() tries again.
-void RunDirectory::prune(int keep) const {
-  const CheckpointName newest = checkpoint_name(latest());
-  auto all = checkpoints_in(path_);
-  std::ranges::reverse(all);
-  int kept = 0;
-  for (const fs::path& checkpoint : all) {
-    if (checkpoint_name(checkpoint) <= newest && kept < std::max(keep, 1)) {
-      ++kept;
-      continue;
+/// A whole folder in scratch(), on the disk.
+fs::path RunDirectory::write_folder(const std::string& name, std::optional<double> loss,
+                                    const FolderWriter& write, bool keep_model) const {
+  require_in_place();
+  const fs::path folder = scratch() / name;
+  remove_half_written(folder);
+  ::mkdir(scratch().c_str(), 0777);  // Where somebody has tidied up.
+  if (::mkdir(folder.c_str(), 0777) != 0) throw_file_error("create", folder, errno);
+  try {
+    auto known = write(folder);
+    write_manifest(folder, {hash_folder(folder, std::move(known)), loss});
+    sync_tree(folder);
+  } catch (const std::exception& error) {
+    if (!keep_model || !fs::exists(folder / kModelFile)) {
+      remove_half_written(folder);
+      throw;
     }
-    // Under a temporary name a kill half-way leaves no folder that looks whole.
-    const fs::path doomed = temporary_name(checkpoint);
-    std::error_code error;
-    fs::rename(checkpoint, doomed, error);
-    if (!error) remove_quietly(doomed);
+    throw Error(fmt::format("{}; the unfinished checkpoint is in {}", error.what(),
+                            keep_unfinished(path_, folder).string()));
   }
+  return folder;
+}
+
+std::vector<std::string> RunDirectory::publish(std::int64_t step,
+                                               std::optional<double> validation_loss,
+                                               const FolderWriter& write, int keep) {
+  if (validation_loss && !std::isfinite(*validation_loss)) validation_loss.reset();
+  const std::string name = unused_name(step);
+  const fs::path checkpoint = path_ / name;
+  const fs::path written = write_folder(name, validation_loss, write, !find(path_));
+  if (::rename(written.c_str(), checkpoint.c_str()) != 0) {
+    const int error = errno;
+    throw Error(fmt::format("cannot put {} in its place: {}; it is whole in {}",
+                            checkpoint.string(), std::generic_category().message(error),
+                            keep_unfinished(path_, written).string()));
+  }
+  sync_directory(path_);  // From here on the new checkpoint is the one that counts.
+  auto warnings = point_at(path_, checkpoint, scratch(), links_);
+  prune_checkpoints(path_, checkpoint, keep, scratch());
+  return warnings;
+}
+
+void RunDirectory::replace_folder(std::string_view name, const FolderWriter& write) {
+  const fs::path place = path_ / name;
+  if (const auto foreign = foreign_name_in(place)) {
+    throw InvalidArgument(fmt::format("{} is not this run's: it holds {}", place.string(),
+                                      (fs::path(name) / *foreign).string()),
+                          "move that away, or choose another --out");
+  }
+  if (const auto status = fs::symlink_status(place);
+      fs::exists(status) && !fs::is_directory(status)) {
+    refuse_name(path_, name);
+  }
+  const fs::path written = write_folder(std::string(name), std::nullopt, write, false);
+  // Renaming a folder over another works only where that is empty.
+  const fs::path old = scratch() / random_id();
+  const bool had_one = ::rename(place.c_str(), old.c_str()) == 0;
+  if (::rename(written.c_str(), place.c_str()) != 0) {
+    const int error = errno;
+    if (had_one) ::rename(old.c_str(), place.c_str());
+    remove_half_written(written);
+    throw_file_error("write", place, error);
+  }
+  sync_directory(path_);
+  remove_half_written(old);
+}
+
+void RunDirectory::remove_folder(std::string_view name) {
+  remove_own_folder(path_ / name, scratch());
+}
+
+std::optional<std::string> RunDirectory::require_space(std::uint64_t checkpoint_bytes,
+                                                       int keep) const {
+  // Copies at the top take about as much as one checkpoint more.
+  return train::require_space(path_, checkpoint_bytes, keep + (links_ == Links::copies ? 1 : 0));
 }
 
 }  // namespace cajal::train

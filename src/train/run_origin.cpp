@@ -7,7 +7,6 @@
 
 #include "cajal/error.h"
 #include "model/presets.h"
-#include "train/checkpoint.h"
 #include "train/run_directory.h"
 
 namespace cajal::train {
@@ -15,9 +14,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
+void open_model(const fs::path& folder, RunOrigin& origin) {
+  origin.model = ModelFiles::open(folder);
+  origin.weights = folder;
+  origin.config = origin.model->config();
+  const auto& warnings = origin.model->warnings();
+  origin.warnings.insert(origin.warnings.end(), warnings.begin(), warnings.end());
+}
+
 RunOrigin resumed(const TrainOptions& options) {
   if (options.init) throw InvalidArgument("--resume and --init exclude each other", "give one");
-  const auto latest = RunDirectory::find(options.out);
+  const auto latest = RunDirectory::find_whole(options.out);
   if (!latest) {
     throw InvalidArgument(
         fmt::format("{} holds no checkpoint to resume from", options.out.string()),
@@ -25,11 +32,10 @@ RunOrigin resumed(const TrainOptions& options) {
   }
   RunOrigin origin;
   origin.state = load_trainer_state(*latest);
-  origin.weights = latest;
   const Settings saved = settings_from_json(origin.state->options);
   origin.settings = resolve_settings(options, &saved);
   origin.warnings = check_resumed(saved, origin.settings);
-  origin.config = load_config(*latest);
+  open_model(*latest, origin);
   return origin;
 }
 
@@ -49,11 +55,10 @@ RunOrigin fresh(const TrainOptions& options) {
   }
   RunOrigin origin;
   if (options.init) {
-    origin.config = load_config(*options.init);
+    open_model(*options.init, origin);
     TrainOptions like = options;
     like.preset = preset_like(origin.config);
     origin.settings = resolve_settings(like, nullptr);
-    origin.weights = options.init;
     if (options.vocab_size && *options.vocab_size != origin.config.vocab_size) {
       throw InvalidArgument(fmt::format("--vocab-size {} is not that of {}", *options.vocab_size,
                                         options.init->string()),

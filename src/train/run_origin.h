@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/gpt_config.h"
+#include "train/model_files.h"
 #include "train/settings.h"
 #include "train/trainer.h"
 #include "train/trainer_state.h"
@@ -16,6 +17,7 @@ namespace cajal::train {
 struct RunOrigin {
   std::optional<TrainerState> state;             ///< Of the run to be resumed.
   std::optional<std::filesystem::path> weights;  ///< Folder with a model to begin with.
+  std::optional<ModelFiles> model;  ///< Opened there, checked; to be let go once loaded.
   Settings settings;
   model::GptConfig config;
   std::vector<std::string> warnings;

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "cajal/error.h"
+#include "train/in_quotes.h"
 
 namespace cajal::train {
 namespace {
@@ -24,17 +25,12 @@ static_assert(std::endian::native == std::endian::little, "the format's tensors 
 constexpr std::size_t kPrefix = sizeof(std::uint64_t);  // The header's length.
 constexpr std::string_view kMetadata = "__metadata__";
 
-/// In quotes, with control characters escaped: an error stays one line whatever the name is.
-std::string escaped(std::string_view text) {
-  return json(text).dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
 std::uint64_t bytes_of(const ArrayInfo& array) {
   std::uint64_t bytes = size_of(array.dtype);
   for (const std::int64_t dim : array.shape) {
     if (dim < 0 || __builtin_mul_overflow(bytes, static_cast<std::uint64_t>(dim), &bytes)) {
-      throw InvalidArgument(fmt::format("tensor {} cannot have the shape [{}]", escaped(array.name),
-                                        fmt::join(array.shape, ", ")));
+      throw InvalidArgument(fmt::format("tensor {} cannot have the shape [{}]",
+                                        in_quotes(array.name), fmt::join(array.shape, ", ")));
     }
   }
   return bytes;
@@ -44,7 +40,7 @@ void check_names(const std::vector<ArrayInfo>& arrays) {
   std::set<std::string_view> names;
   for (const ArrayInfo& array : arrays) {
     if (array.name == kMetadata || !names.insert(array.name).second) {
-      throw InvalidArgument(fmt::format("two safetensors entries named {}", escaped(array.name)));
+      throw InvalidArgument(fmt::format("two safetensors entries named {}", in_quotes(array.name)));
     }
   }
 }

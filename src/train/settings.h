@@ -26,8 +26,8 @@ struct Settings {
   float weight_decay = 0.1F;
   float dropout = 0.0F;
   std::int64_t vocab_size = 0;  ///< Asked of a tokenizer to be trained.
+  bool parse_special = true;    ///< Special tokens written in the text become the tokens.
   std::uint64_t seed = 1337;
-  bool parse_special = true;
 };
 
 /// A given option wins over `resumed`, that over the preset's recipe and the device's type. Throws

@@ -71,8 +71,9 @@ struct Snapshot::State {
   CommandQueue* queue = nullptr;
   StateArenas originals;
   std::shared_ptr<CommandBuffer> commands;
-  ReadState read;
-  std::array<HostArena, kArenas> host;  ///< Empty where the copies are on the device.
+  // One of the two:
+  StateArenas copies;
+  std::array<HostArena, kArenas> host;
 };
 
 Snapshot::Snapshot(CommandQueue& queue, const model::Parameters& parameters,
@@ -83,23 +84,15 @@ Snapshot::Snapshot(CommandQueue& queue, const model::Parameters& parameters,
   state_->originals = arenas_of(parameters, optimizer);
   state_->commands = queue.command_buffer("snapshot");
   if (place == SnapshotPlace::device) {
-    StateArenas copies;
-    for (std::size_t i = 0; i < copies.size(); ++i) {
-      copies[i] = copy_of(device, state_->originals[i]);
-      ops::convert(*state_->commands, state_->originals[i], copies[i]);
+    for (std::size_t i = 0; i < state_->copies.size(); ++i) {
+      state_->copies[i] = copy_of(device, state_->originals[i]);
+      ops::convert(*state_->commands, state_->originals[i], state_->copies[i]);
     }
-    state_->read = read_arenas(device.shared_from_this(), std::move(copies));
     return;
   }
   for (std::size_t i = 0; i < state_->host.size(); ++i) {
     state_->host[i] = allocate_host(device, state_->originals[i].buffer.size());
   }
-  state_->read = [state = state_.get()](const std::vector<ArenaSlice>& slices,
-                                        const TakePiece& take) {
-    for (const ArenaSlice& slice : slices) {
-      read_blocks(state->host[index_of(slice.arena)], slice.offset, slice.bytes, take);
-    }
-  };
 }
 
 Snapshot::~Snapshot() = default;
@@ -115,7 +108,16 @@ Ticket Snapshot::take(CompletedHandler completed) {
   return state_->queue->commit(state_->commands, std::move(submission));
 }
 
-ReadState Snapshot::read() const { return state_->read; }
+ReadState Snapshot::read() const {
+  if (state_->copies.front()) {
+    return read_arenas(state_->queue->device().shared_from_this(), state_->copies);
+  }
+  return [state = state_.get()](const std::vector<ArenaSlice>& slices, const TakePiece& take) {
+    for (const ArenaSlice& slice : slices) {
+      read_blocks(state->host[index_of(slice.arena)], slice.offset, slice.bytes, take);
+    }
+  };
+}
 
 std::size_t Snapshot::bytes(const model::Parameters& parameters) {
   return kArenas * parameters.master().buffer.size();

@@ -33,9 +33,12 @@ struct ArenaSlice {
 using TakePiece = std::function<void(std::span<const std::byte> bytes)>;
 using ReadState = std::function<void(const std::vector<ArenaSlice>& slices, const TakePiece& take)>;
 
-/// Reads the arenas themselves, which no work may change meanwhile. May wait (checkpoint) for
-/// copies of its own, and throws Error when the device failed.
+/// Reads the arenas themselves, which no work may change meanwhile. For one thread at a time; may
+/// wait (checkpoint) for copies of its own, and throws Error when the device failed.
 ReadState read_arenas(std::shared_ptr<Device> device, StateArenas arenas);
+
+/// One reader a thread.
+using OpenState = std::function<ReadState()>;
 
 enum class SnapshotPlace : std::uint8_t {
   device,  ///< Beside the originals. The copy takes a tenth of an update's time.
@@ -60,7 +63,7 @@ class Snapshot {
   /// that whoever reads has ended before that.
   Ticket take(CompletedHandler completed);
 
-  /// For any thread, one at a time.
+  /// From any thread.
   ReadState read() const;
 
   static std::size_t bytes(const model::Parameters& parameters);

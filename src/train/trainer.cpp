@@ -46,6 +46,10 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
+Clock clock_of(std::chrono::steady_clock::time_point time) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+}
+
 /// One run, from its options to its last checkpoint.
 class Training {
  public:
@@ -55,7 +59,9 @@ class Training {
  private:
   void on_stage(std::string_view stage, double share);
   void open_text();
+  data::LoaderState where_to_go_on(const std::string& message, bool tokens_were_there);
   void open_loaders(const std::vector<data::TokenShard>& shards);
+  void load_model();
   void load_state();
   void open_checkpoints();
   void announce(double unigram_entropy);
@@ -82,7 +88,7 @@ class Training {
   std::shared_ptr<Device> device_;
   std::unique_ptr<model::Gpt> gpt_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::optional<data::Tokenizer> tokenizer_;
+  std::shared_ptr<const data::Tokenizer> tokenizer_;
   std::unique_ptr<RunDirectory> directory_;
   std::unique_ptr<MetricsLog> log_;
   std::unique_ptr<StepReporter> reporter_;
@@ -96,6 +102,7 @@ class Training {
   std::unique_ptr<Checkpoints> checkpoints_;
   data::CorpusStats corpus_stats_;
   std::int64_t text_tokens_ = 0;
+  std::string text_;  ///< Its fingerprint.
   CheckpointWay checkpoint_way_ = CheckpointWay::at_the_end;
 
   /// Where the loader stands behind a step.
@@ -151,41 +158,63 @@ void Training::on_stage(std::string_view stage, double share) {
 }
 
 void Training::open_text() {
-  auto source = options_.resume ? TextSource::encoded_in(options_.out, settings_) : std::nullopt;
+  TextSource::Encoded encoded;
+  if (options_.resume) encoded = TextSource::encoded_in(options_.out, settings_);
+  std::optional<TextSource> source = std::move(encoded.source);
   const bool same_tokens = source.has_value();
   if (!source) source = TextSource::open(settings_);
-  corpus_stats_ = source->stats();
-  if (origin_.weights) tokenizer_ = load_tokenizer(*origin_.weights);
-
-  directory_ = std::make_unique<RunDirectory>(options_.out);
+  if (origin_.model) {
+    tokenizer_ =
+        source->is_text() ? origin_.model->require_tokenizer() : origin_.model->tokenizer();
+  }
   if (options_.trace) require_writable(*options_.trace);
+  load_model();
+
+  directory_ = std::make_unique<RunDirectory>(
+      options_.out, origin_.state ? RunDirectory::Use::resume : RunDirectory::Use::begin);
+  for (const std::string& warning : directory_->warnings()) origin_.warnings.push_back(warning);
+  if (auto warning =
+          directory_->require_space(checkpoint_bytes(gpt_->parameters()), options_.keep)) {
+    origin_.warnings.push_back(*std::move(warning));
+  }
   const auto progress = [this](std::string_view stage, double share) { on_stage(stage, share); };
   if (source->is_text() && !tokenizer_) {
-    if (origin_.weights) {
-      throw InvalidArgument(
-          fmt::format("{} has no tokenizer to read text with", origin_.weights->string()),
-          "name token shards (.bin) instead");
-    }
-    tokenizer_ = source->train_tokenizer(settings_, options_.threads, progress);
+    tokenizer_ = std::make_shared<const data::Tokenizer>(
+        source->train_tokenizer(settings_, options_.threads, progress));
   }
-  const auto shards = source->shards(options_.out, settings_, tokenizer_ ? &*tokenizer_ : nullptr,
-                                     options_.threads, progress);
-  for (const data::TokenShard& shard : shards)
-    text_tokens_ += static_cast<std::int64_t>(shard.tokens().size());
+  const auto shards =
+      source->shards(*directory_, settings_, tokenizer_.get(), options_.threads, progress);
+  corpus_stats_ = source->stats();
+  text_ = source->fingerprint();
+  for (const data::TokenShard& shard : shards) text_tokens_ += shard.count();
 
-  data::LoaderState start;
-  if (origin_.state && (same_tokens || !source->is_text())) {
-    start = origin_.state->loader;
-  } else if (origin_.state) {
-    origin_.warnings.emplace_back("the text was encoded anew and is read from its beginning");
-  }
+  const data::LoaderState start =
+      where_to_go_on(encoded.message, same_tokens || !source->is_text());
   progress_ = {{first_step(), start}};
   try {
     open_loaders(shards);
   } catch (const InvalidArgument&) {
-    if (!origin_.state) TextSource::discard(options_.out);
+    if (!origin_.state) TextSource::discard(*directory_);
     throw;
   }
+}
+
+/// The place in the text that the resumed run had reached, if it is the same text.
+data::LoaderState Training::where_to_go_on(const std::string& message, bool tokens_were_there) {
+  if (!origin_.state) return {};
+  if (!tokens_were_there) {
+    origin_.warnings.push_back(
+        fmt::format("{}{}the text was encoded anew and is read from its beginning", message,
+                    message.empty() ? "" : ": "));
+    return {};
+  }
+  if (!message.empty()) origin_.warnings.push_back(message);
+  const std::string& before = origin_.state->text;
+  if (before.empty() || before == text_) return origin_.state->loader;
+  origin_.warnings.emplace_back(
+      "the token shards are not those that the run has read so far: they are read from their "
+      "beginning");
+  return {};
 }
 
 void Training::open_loaders(const std::vector<data::TokenShard>& shards) {
@@ -195,6 +224,9 @@ void Training::open_loaders(const std::vector<data::TokenShard>& shards) {
   loading.seed = settings_.seed;
   loading.validation_fraction = kValidationShare;
   loading.vocab = origin_.config.vocab_size;
+  loading.on_wait = [this](auto began, auto ended) {
+    queue_.timeline().add(WaitSpan{WaitReason::data, 0, clock_of(began), clock_of(ended)});
+  };
   loader_ = std::make_unique<data::Loader>(shards, data::Loader::Split::train, loading,
                                            progress_.back().loader);
   data::Loader held_out(shards, data::Loader::Split::validation, loading);
@@ -234,9 +266,11 @@ void Training::announce(double unigram_entropy) {
   observer_.on_plan(plan);
 }
 
-void Training::load_state() {
-  if (origin_.weights) {
-    load_weights(queue_, *gpt_, *origin_.weights);
+/// Before the run's directory is made, so that a model that cannot be read leaves nothing behind.
+void Training::load_model() {
+  if (origin_.model) {
+    origin_.model->load_weights(queue_, *gpt_);
+    origin_.model.reset();
   } else {
     initialize_weights(queue_, *gpt_, settings_.seed);
   }
@@ -245,8 +279,12 @@ void Training::load_state() {
   } else {
     initialize_optimizer(queue_, *optimizer_);
   }
-  log_ = std::make_unique<MetricsLog>(options_.out / "metrics.jsonl",
-                                      origin_.state ? origin_.state->step : -1);
+}
+
+void Training::load_state() {
+  log_ =
+      std::make_unique<MetricsLog>(options_.out / "metrics.jsonl",
+                                   origin_.state ? origin_.state->step : -1, directory_->scratch());
   reporter_ = std::make_unique<StepReporter>(queue_, *log_, observer_, settings_.shape.tokens());
   if (!origin_.state) return;
   const TrainerState& state = *origin_.state;
@@ -257,15 +295,15 @@ void Training::load_state() {
 
 void Training::open_checkpoints() {
   checkpoints_ = std::make_unique<Checkpoints>(
-      Checkpoints::Parts{
-          .queue = &queue_,
-          .directory = directory_.get(),
-          .log = log_.get(),
-          .reporter = reporter_.get(),
-          .validator = validator_.get(),
-          .observer = &observer_,
-          .optimizer = optimizer_.get(),
-          .model = {&gpt_->parameters(), &origin_.config, tokenizer_ ? &*tokenizer_ : nullptr}},
+      Checkpoints::Parts{.queue = &queue_,
+                         .directory = directory_.get(),
+                         .log = log_.get(),
+                         .reporter = reporter_.get(),
+                         .validator = validator_.get(),
+                         .observer = &observer_,
+                         .optimizer = optimizer_.get(),
+                         .model = {&gpt_->parameters(), &origin_.config, tokenizer_.get(),
+                                   !device_->info().shares_host_memory}},
       checkpoint_way_, options_.keep, origin_.state.value_or(TrainerState{}));
 }
 
@@ -349,6 +387,7 @@ TrainerState Training::state() const {
   state.seed = settings_.seed;
   state.options = to_json(settings_);
   state.loader = progress_.back().loader;
+  state.text = text_;
   state.seconds = seconds();
   state.tokens = step_ * settings_.shape.tokens();
   return state;

@@ -161,8 +161,9 @@ TrainerState trainer_state_from_json(std::string_view text, const std::string& s
   return state;
 }
 
-void save_trainer_state(const TrainerState& state, const std::filesystem::path& directory) {
-  write_file_atomically(directory / kFileName, to_json(state));
+ManifestEntry save_trainer_state(const TrainerState& state,
+                                 const std::filesystem::path& directory) {
+  return write_file_atomically(directory / kFileName, to_json(state));
 }
 
 TrainerState load_trainer_state(const std::filesystem::path& directory) {

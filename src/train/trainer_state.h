@@ -10,6 +10,7 @@
 
 #include "data/loader.h"
 #include "ops/adamw/adamw.h"
+#include "train/checksum.h"
 
 namespace cajal::train {
 
@@ -34,7 +35,7 @@ std::string to_json(const TrainerState& state);
 TrainerState trainer_state_from_json(std::string_view text, const std::string& source);
 
 /// As trainer_state.json in `directory`. Throw Error.
-void save_trainer_state(const TrainerState& state, const std::filesystem::path& directory);
+ManifestEntry save_trainer_state(const TrainerState& state, const std::filesystem::path& directory);
 TrainerState load_trainer_state(const std::filesystem::path& directory);
 
 }  // namespace cajal::train

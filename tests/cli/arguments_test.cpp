@@ -42,9 +42,13 @@ TEST_P(WrongArguments, GetOneLineAndCodeTwo) {
 
 INSTANTIATE_TEST_SUITE_P(
     Everywhere, WrongArguments,
-    ::testing::Values(Wrong{{}, "no command", "train, generate, bench, info"},
+    ::testing::Values(Wrong{{}, "no command", "train, generate, bench, info, check"},
                       Wrong{{"trian"}, "'trian'", "did you mean train?"},
                       Wrong{{"--verson"}, "--verson", "did you mean --version?"},
+                      Wrong{{"chekc"}, "'chekc'", "did you mean check?"},
+                      Wrong{{"check"}, "a directory", "cajal check"},
+                      Wrong{{"check", "/nowhere"}, "/nowhere", "give a run"},
+                      Wrong{{"check", "--verbsoe"}, "--verbsoe", "did you mean --verbose?"},
                       Wrong{{"info", "more"}, "'more'", "remove it"},
                       Wrong{{"info", "--jsno"}, "--jsno", "--json"},
                       Wrong{{"train", "--btach", "3"}, "--btach", "did you mean --batch?"},

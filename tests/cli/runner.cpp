@@ -90,7 +90,7 @@ train::TrainSummary scripted_train(Script& script, const train::TrainOptions& op
     observer.on_step(report);
   }
   observer.on_evaluation({script.steps, 4.5});
-  observer.on_checkpoint(script.steps, options.out);
+  observer.on_checkpoint({.step = script.steps, .directory = options.out});
   train::TrainSummary summary;
   summary.steps = script.steps;
   summary.last_step = script.steps;
@@ -98,6 +98,7 @@ train::TrainSummary scripted_train(Script& script, const train::TrainOptions& op
   summary.last_loss = 2.5;
   summary.first_validation_loss = 7.4;
   summary.last_validation_loss = 4.5;
+  summary.validated_step = script.steps;
   summary.tokens_per_s = 12345.0;
   summary.device_busy = 0.987;
   summary.waits[static_cast<std::size_t>(WaitReason::back_pressure)] = {script.steps, 6'000'000};

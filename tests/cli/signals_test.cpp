@@ -1,13 +1,16 @@
 // SIGINT and SIGTERM: the first asks, the second ends.
 #include "cli/signals.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <csignal>
 
 #include "cajal/error.h"
 #include "cli/runner.h"
+#include "train/durable_file.h"
 
 namespace cajal::cli::testing {
 namespace {
@@ -57,6 +60,29 @@ TEST(SignalsDeathTest, TheSecondEndsAtOnce) {
               ::testing::ExitedWithCode(130), "");
   EXPECT_EXIT(run_cajal({"train"}, engine_that_gets(SIGTERM, 2, stopped)),
               ::testing::ExitedWithCode(143), "");
+}
+
+TEST(Signals, AFileSizeLimitIsOneLineNotTheEnd) {
+  const TemporaryDirectory temporary;
+  Engine engine;
+  engine.train = [&](const auto&, auto&, const auto&) -> train::TrainSummary {
+    rlimit before{};
+    ::getrlimit(RLIMIT_FSIZE, &before);
+    const rlimit tight{10, before.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &tight);
+    std::string problem;
+    try {
+      train::write_file_atomically(temporary.path() / "model", std::string(100, 'x'));
+    } catch (const Error& error) {
+      problem = error.what();
+    }
+    ::setrlimit(RLIMIT_FSIZE, &before);
+    throw Error(problem);
+  };
+  const Outcome outcome = run_cajal({"train"}, engine);
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, ::testing::HasSubstr("raise the file size limit (ulimit -f)"));
+  EXPECT_EQ(lines_of(outcome.err).size(), 1U);
 }
 
 TEST(Signals, AreRestoredAfterwards) {

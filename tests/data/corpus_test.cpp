@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <tuple>
 
 #include "cajal/error.h"
 #include "data/utf8.h"
+#include "shard_support.h"
 #include "support.h"
 
 namespace cajal::data {
@@ -17,13 +19,14 @@ namespace {
 
 using test::TemporaryDirectory;
 using test::write_file;
+using testing::EndsWith;
 using testing::HasSubstr;
 
 std::string all_text(const Corpus& corpus, std::size_t piece_bytes = 1 << 20) {
   std::string text;
   corpus.for_each(
       [&](std::string_view piece, bool last) {
-        EXPECT_LE(piece.size(), std::max<std::size_t>(piece_bytes, 4));
+        EXPECT_LE(piece.size(), 3 * std::max<std::size_t>(piece_bytes, 4)) << "U+FFFD has 3";
         EXPECT_TRUE(is_utf8(piece));
         text += piece;
         if (last) text += '|';
@@ -91,24 +94,143 @@ TEST(Corpus, EndsAFileThatGoesAwayAfterOpening) {
   EXPECT_EQ(stats.cut_short, 1);
 }
 
-TEST(Corpus, EndsALongFileBeforeThePieceThatIsNoText) {
+TEST(Corpus, ReplacesABadByteAndSaysWhere) {
   const TemporaryDirectory dir;
+  std::string line = "a line of text\n";
   std::string text;
-  while (text.size() < std::size_t{3} << 20) text += "a line of text\n";
+  while (text.size() < std::size_t{3} << 20) text += line;
+  const auto lines = static_cast<std::int64_t>(text.size() / line.size());
   write_file(dir / "long", text + "\xFF" + text);
+  write_file(dir / "more", text + "\xE3\x81 \xE3\x81" + std::string(1, '\0') + text);
   const Corpus corpus = Corpus::open({dir.path()});
-  std::size_t bytes = 0;
-  int ends = 0;
-  const CorpusStats stats = corpus.for_each(
-      [&](std::string_view piece, bool last) {
-        bytes += piece.size();
-        ends += last ? 1 : 0;
-      },
-      std::size_t{1} << 20);
-  EXPECT_EQ(stats.cut_short, 1);
-  EXPECT_EQ(ends, 1);
-  EXPECT_GT(bytes, std::size_t{1} << 20);
-  EXPECT_LE(bytes, text.size());
+  std::string read;
+  const CorpusStats stats = corpus.for_each([&](std::string_view piece, bool) { read += piece; });
+  EXPECT_TRUE(read == text + "\uFFFD" + text + text + "\uFFFD \uFFFD\uFFFD" + text);
+  EXPECT_EQ(stats.bytes, corpus.stats().bytes);
+  EXPECT_EQ(stats.repaired_files, 2);
+  EXPECT_EQ(stats.repaired_bytes, 6);
+  EXPECT_EQ(stats.cut_short, 0);
+  ASSERT_EQ(stats.notes.size(), 2U);
+  EXPECT_THAT(stats.notes[0],
+              EndsWith(fmt::format("long: 1 invalid byte at line {} replaced", lines + 1)));
+  EXPECT_THAT(
+      stats.notes[1],
+      EndsWith(fmt::format("more: 5 invalid bytes replaced, the first at line {}", lines + 1)));
+}
+
+TEST(Corpus, LeavesOutByteOrderMarks) {
+  const TemporaryDirectory dir;
+  write_file(dir / "a", "\uFEFFone\uFEFF");
+  write_file(dir / "b", "\uFEFF");
+  const Corpus corpus = Corpus::open({dir.path()});
+  for (const std::size_t piece : {1, 5, 100}) EXPECT_EQ(all_text(corpus, piece), "one\uFEFF||");
+}
+
+/// Any bytes, cut at any place, give the same text and counts.
+TEST(Corpus, RepairsTheSameInPiecesOfAnySize) {
+  test::Random random;
+  const TemporaryDirectory dir;
+  std::string text = std::string(200'000, 'a');
+  for (int i = 0; i < 300; ++i) {
+    text += random.text(3) + "日本🙂é";
+    // The beginnings of characters, and bytes that begin none.
+    text += random.pick<std::string>({"\xC3", "\xE3\x81", "\xF0\x9F\x99", "\x80", "\xFF",
+                                      "\xE0\x80", "\xF4\x90\x80\x80", "\xED\xA0\x80", ""});
+    if (random.below(4) == 0) text += '\n';
+  }
+  text += random.pick<std::string>({"\xF0\x9F\x99", "\xE3", "x"});
+  std::erase(text, '\0');
+  write_file(dir / "text", text);
+  const Corpus corpus = Corpus::open({dir.path()});
+  const auto read = [&](std::size_t piece) {
+    std::string all;
+    const CorpusStats stats = corpus.for_each(
+        [&](std::string_view part, bool) {
+          EXPECT_TRUE(is_utf8(part));
+          all += part;
+        },
+        piece);
+    return std::make_tuple(std::move(all), stats.repaired_bytes, stats.notes);
+  };
+  const auto whole = read(text.size() + 1);
+  EXPECT_GT(std::get<1>(whole), 100);
+  for (const std::size_t piece : {4, 5, 6, 7, 64, 1000}) EXPECT_TRUE(read(piece) == whole) << piece;
+}
+
+TEST(Corpus, PassesOverRunsAndHiddenFilesAndCountsThem) {
+  const TemporaryDirectory dir;
+  write_file(dir / "text", "yes|");
+  write_file(dir / ".git/config", "no");
+  write_file(dir / ".hidden", "no");
+  write_file(dir / "new/.cajal-run", "no");
+  write_file(dir / "new/config.json", "no");
+  write_file(dir / "old/checkpoint-5/trainer_state.json", "no");
+  write_file(dir / "old/metrics.jsonl", "no");
+  std::filesystem::create_directory_symlink("checkpoint-5", dir / "old/latest");
+  write_file(dir / "other/latest", "yes|");
+  write_file(dir / "other/checkpoint-1/notes", "yes|");
+  const Corpus corpus = Corpus::open({dir.path()});
+  EXPECT_EQ(all_text(corpus), "yes||yes||yes||");
+  EXPECT_EQ(corpus.stats().skipped_hidden, 2);
+  EXPECT_EQ(corpus.stats().skipped_runs, 2);
+  EXPECT_EQ(describe_skipped(corpus.stats()), "2 hidden, 2 run directories");
+}
+
+TEST(Corpus, ReadsTheTextBesideARunsOwnFiles) {
+  const TemporaryDirectory dir;
+  write_file(dir / ".cajal-run", "no");
+  write_file(dir / "metrics.jsonl", "no");
+  write_file(dir / "checkpoint-7/config.json", "no");
+  write_file(dir / "tokens/source.json", "no");
+  write_file(dir / "text", "yes");
+  write_file(dir / "deeper/metrics.jsonl", "yes too");
+  const Corpus corpus = Corpus::open({dir.path()});
+  EXPECT_EQ(all_text(corpus), "yes too|yes|");
+  EXPECT_EQ(corpus.stats().skipped_runs, 1);
+}
+
+TEST(Corpus, TellsShardsFromText) {
+  const TemporaryDirectory dir;
+  write_file(dir / "a.bin", test::make_shard({1, 2, 3}));
+  EXPECT_EQ(Corpus::open_text_or_shards({dir.path()}).shards().size(), 1U);
+  EXPECT_THAT(error_of({dir.path()}), HasSubstr("no text found under"));
+  EXPECT_THAT(error_of({dir.path()}), HasSubstr("1 token shard"));
+  write_file(dir / "b.bin", "text of that name");
+  const Corpus corpus = Corpus::open({dir.path()});
+  EXPECT_EQ(all_text(corpus), "text of that name|");
+  EXPECT_EQ(corpus.stats().skipped_shards, 1);
+}
+
+TEST(Corpus, SaysHowToConvertOtherEncodings) {
+  const TemporaryDirectory dir;
+  const auto found = [&](std::string_view bytes) {
+    write_file(dir / "file", bytes);
+    return error_of({dir.path()});
+  };
+  using namespace std::string_view_literals;
+  EXPECT_THAT(found("\xFF\xFEh\0i\0"sv), HasSubstr("iconv -f UTF-16 -t UTF-8"));
+  EXPECT_THAT(found("h\0e\0l\0l\0o\0"sv), HasSubstr("iconv -f UTF-16 -t UTF-8"));
+  EXPECT_THAT(found("\0h\0e\0l\0l\0o"sv), HasSubstr("iconv -f UTF-16 -t UTF-8"));
+  EXPECT_THAT(found("\xFF\xFE\0\0h\0\0\0"sv), HasSubstr("iconv -f UTF-32 -t UTF-8"));
+  EXPECT_THAT(found("Gr\xF6\xDF"
+                    "e und sch\xF6ne Gr\xFC\xDF"
+                    "e"),
+              HasSubstr("file looks like Latin-1"));
+  EXPECT_THAT(found("\x93\xFA\x96\x7B\x8C\xEA"), HasSubstr("is not UTF-8"));
+}
+
+TEST(Corpus, KnowsBinaryFilesByTheirBeginning) {
+  const TemporaryDirectory dir;
+  for (const char* begin :
+       {"%PDF-1.7\n", "\x89PNG\r\n", "\xFF\xD8\xFF\xE1", "\x1F\x8B\x08", "PK\3\4"}) {
+    write_file(dir / "file", std::string(begin) + " and nothing else but text");
+    EXPECT_THAT(error_of({dir.path()}), HasSubstr("1 binary")) << begin;
+  }
+  std::string text;
+  while (text.size() < std::size_t{2} << 20) text += "text\n";
+  test::Random random;
+  write_file(dir / "file", text + random.bytes(std::size_t{8} << 20));
+  EXPECT_THAT(error_of({dir.path()}), HasSubstr("1 binary"));
 }
 
 TEST(Corpus, DoesNotFollowLinksToDirectories) {

@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <map>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "cajal/error.h"
 #include "data/unigram.h"
@@ -50,6 +52,14 @@ class LoaderTest : public testing::Test {
       }
     }
     return result;
+  }
+
+  std::vector<TokenId> firsts_of_whole_files(int batches) const {
+    const TemporaryDirectory other;
+    const auto a = write_file(other / "a.bin", make_shard(counting(20 * 8 + 3)));
+    const auto b = write_file(other / "b.bin", make_shard(counting(31 * 8 + 1, 1000)));
+    Loader undisturbed({TokenShard(a), TokenShard(b)}, Split::train, options_);
+    return firsts(undisturbed, batches);
   }
 
   std::string error_of(Split split, LoaderState start = {}) const {
@@ -218,6 +228,50 @@ TEST_F(LoaderTest, UnigramEntropyIsThatOfTheCounts) {
   EXPECT_NEAR(unigram_entropy(one, options_), nats / static_cast<double>(validation.size()), 1e-12);
   options_.vocab = 2;
   EXPECT_THROW(unigram_entropy(one, options_), Error);
+}
+
+TEST_F(LoaderTest, SaysThatAShardHasShrunk) {
+  // Under a running loader, first in the middle of a window, then of the header.
+  for (const std::uintmax_t size : {1024U + 2 * 60, 100U, 0U}) {
+    write_file(files_[0], make_shard(counting(20 * 8 + 3)));
+    Loader running = loader();
+    running.next();
+    std::filesystem::resize_file(files_[0], size);
+    try {
+      for (int i = 0; i < 200; ++i) running.next();
+      FAIL() << "read what is not there any more";
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(),
+                  HasSubstr(fmt::format("a.bin has shrunk to {} bytes while it was", size)));
+    }
+  }
+}
+
+TEST_F(LoaderTest, ReadsOnFromARemovedShard) {
+  Loader running = loader();
+  std::filesystem::remove(files_[0]);
+  EXPECT_EQ(firsts(running, 30), firsts_of_whole_files(30));
+}
+
+TEST_F(LoaderTest, TellsOfAWaitOnlyWhenThereWasOne) {
+  using Clock = std::chrono::steady_clock;
+  std::vector<std::pair<Clock::time_point, Clock::time_point>> waits;
+  options_.prefetch = 1;
+  options_.on_wait = [&](Clock::time_point began, Clock::time_point ended) {
+    waits.emplace_back(began, ended);
+  };
+  const auto start = Clock::now();
+  Loader running = loader();
+  // With one batch ahead and nothing done between the calls, some call has to wait.
+  for (int i = 0; i < 20'000 && waits.empty(); ++i) running.next();
+  ASSERT_FALSE(waits.empty());
+  EXPECT_LE(start, waits[0].first);
+  EXPECT_LE(waits[0].first, waits[0].second);
+
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  waits.clear();
+  running.next();
+  EXPECT_TRUE(waits.empty()) << "the batch had long been made";
 }
 
 }  // namespace

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,8 +43,8 @@ Tokenizer train(const Corpus& corpus, int vocab_size = 300) {
 std::vector<TokenId> join(const std::vector<std::filesystem::path>& paths) {
   std::vector<TokenId> tokens;
   for (const auto& path : paths) {
-    const TokenShard shard(path);
-    tokens.insert(tokens.end(), shard.tokens().begin(), shard.tokens().end());
+    const auto shard = TokenShard(path).all();
+    tokens.insert(tokens.end(), shard.begin(), shard.end());
   }
   return tokens;
 }
@@ -50,9 +52,9 @@ std::vector<TokenId> join(const std::vector<std::filesystem::path>& paths) {
 TEST(TokenShard, HoldsWhatWasWritten) {
   const TemporaryDirectory dir;
   const TokenShard shard(write_file(dir / "s.bin", make_shard({7, 0, 65535})));
-  EXPECT_THAT(shard.tokens(), ElementsAre(7, 0, 65535));
+  EXPECT_THAT(shard.all(), ElementsAre(7, 0, 65535));
   EXPECT_EQ(shard.file(), dir / "s.bin");
-  EXPECT_TRUE(TokenShard(write_file(dir / "e.bin", make_shard({}))).tokens().empty());
+  EXPECT_TRUE(TokenShard(write_file(dir / "e.bin", make_shard({}))).all().empty());
 }
 
 TEST(TokenShard, OutlivesItsCopies) {
@@ -60,7 +62,7 @@ TEST(TokenShard, OutlivesItsCopies) {
   std::optional<TokenShard> first(std::in_place, write_file(dir / "s.bin", make_shard({1, 2})));
   const TokenShard second = *first;
   first.reset();
-  EXPECT_THAT(second.tokens(), ElementsAre(1, 2));
+  EXPECT_THAT(second.all(), ElementsAre(1, 2));
 }
 
 TEST(TokenShard, RefusesWhatIsNotOne) {
@@ -92,9 +94,67 @@ TEST(WriteShards, EndsEveryFileWithEndOfText) {
   write_file(dir / "text/b", "three");
   const Corpus corpus = Corpus::open({dir / "text"});
   const Tokenizer tokenizer = train(corpus);
-  const auto paths = write_shards(corpus, tokenizer, dir / "deep/shards", {});
+  const auto paths = write_shards(corpus, tokenizer, dir / "deep/shards", {}).files;
   EXPECT_THAT(paths, ElementsAre(dir / "deep/shards/tokens_000000.bin"));
   EXPECT_EQ(tokenizer.decode(join(paths)), "one two one two\n<|endoftext|>three<|endoftext|>");
+}
+
+TEST(WriteShards, MarksTheEndOfAFileOnce) {
+  const TemporaryDirectory dir;
+  write_file(dir / "a", "one<|endoftext|>two<|endoftext|>");
+  write_file(dir / "b", "three<|endoftext|>\n \n");
+  write_file(dir / "c", "four<|endoftext|>.");
+  write_file(dir / "d", "<|endoftext|>");
+  write_file(dir / "e", "\n");
+  // White space alone in the last chunk, the token in the one before.
+  write_file(dir / "f", std::string(150'000, 'x') + "<|endoftext|>" + std::string(200'000, '\n'));
+  const Corpus corpus = Corpus::open({dir.path()});
+  const Tokenizer tokenizer = train(corpus);
+  const auto written = write_shards(corpus, tokenizer, dir / "shards", {});
+  const auto tokens = join(written.files);
+  const std::string text = tokenizer.decode(tokens);
+  EXPECT_TRUE(
+      text.starts_with("one<|endoftext|>two<|endoftext|>three<|endoftext|>\n \n"
+                       "four<|endoftext|>.<|endoftext|><|endoftext|>\n<|endoftext|>xxx"));
+  EXPECT_TRUE(text.ends_with("x<|endoftext|>" + std::string(200'000, '\n')));
+  EXPECT_EQ(std::count(tokens.begin(), tokens.end(), *tokenizer.end_of_text()), 8);
+
+  EncodeOptions options;
+  options.parse_special = false;
+  const auto plain = join(write_shards(corpus, tokenizer, dir / "shards", options).files);
+  EXPECT_EQ(std::count(plain.begin(), plain.end(), *tokenizer.end_of_text()), 6);
+}
+
+/// Encoded in chunks on several threads a file has the tokens of the whole, with added tokens that
+/// swallow the white space at which chunks are cut.
+TEST(WriteShards, NeverCutsAddedTokens) {
+  const TemporaryDirectory dir;
+  test::Random random;
+  nlohmann::json file = nlohmann::json::parse(
+      test::read_file(std::filesystem::path(CAJAL_TEST_GOLDEN_DIR) / "tokenizer.json"));
+  nlohmann::json token = file["added_tokens"][0];
+  for (const char* content : {"<|end|>", "two words", "<|b|>"}) {
+    token["content"] = content;
+    token["id"] = token["id"].get<int>() + (token["id"] == 0 ? 420 : 1);
+    token["rstrip"] = true;
+    token["lstrip"] = content == std::string("<|b|>");
+    file["added_tokens"].push_back(token);
+  }
+  write_file(dir / "tokenizer.json", file.dump());
+  const Tokenizer tokenizer = Tokenizer::load(dir / "tokenizer.json");
+  std::string text;
+  while (text.size() < 900'000) {
+    text +=
+        random.pick<std::string>({"<|end|>\n", "two words", " some", "\n", " ", "<|b|>", "two"});
+  }
+  write_file(dir / "text/a", text);
+  auto expected = tokenizer.encode(text);
+  expected.push_back(*tokenizer.end_of_text());
+  EncodeOptions options;
+  options.threads = 3;
+  const auto written =
+      write_shards(Corpus::open({dir / "text"}), tokenizer, dir / "shards", options);
+  EXPECT_TRUE(join(written.files) == expected);
 }
 
 TEST(WriteShards, DoesNotDependOnThreadsOrShardSize) {
@@ -119,7 +179,7 @@ TEST(WriteShards, DoesNotDependOnThreadsOrShardSize) {
       EncodeOptions options;
       options.threads = threads;
       options.shard_tokens = shard_tokens;
-      const auto paths = write_shards(corpus, tokenizer, dir / "shards", options);
+      const auto paths = write_shards(corpus, tokenizer, dir / "shards", options).files;
       ASSERT_EQ(join(paths), expected) << threads << " threads, shards of " << shard_tokens;
       std::size_t files = 0;
       for (const auto& entry : std::filesystem::directory_iterator(dir / "shards")) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "cajal/error.h"
 #include "data/byte_alphabet.h"
@@ -80,7 +81,7 @@ TEST(TokenizerJson, SavesAndLoadsTheSameTokenizer) {
     EXPECT_EQ(loaded.bytes_of(id), trained.bytes_of(id));
   }
   for (const std::string& special : options.special_tokens) {
-    EXPECT_EQ(loaded.special(special), trained.special(special));
+    EXPECT_EQ(loaded.added(special), trained.added(special));
   }
   test::Random random;
   for (int trial = 0; trial < 200; ++trial) {
@@ -110,7 +111,7 @@ TEST(TokenizerJson, SaysWhatIsNotSo) {
   EXPECT_THAT(error_of(""), HasSubstr("not JSON"));
   EXPECT_THAT(error_of("{\"model\":"), HasSubstr("not JSON (at byte"));
   EXPECT_THAT(error_of("[]"), HasSubstr("not a JSON object"));
-  EXPECT_THAT(error_of(std::string(200'000, '[')), HasSubstr("not JSON"));
+  EXPECT_THAT(error_of(std::string(200'000, '[')), HasSubstr("nested too deep"));
   EXPECT_THAT(error_after([](json& f) { f.erase("model"); }), HasSubstr("\"model\""));
   EXPECT_THAT(error_after([](json& f) { f["model"]["type"] = "Unigram"; }), HasSubstr("\"type\""));
   EXPECT_THAT(error_after([](json& f) {
@@ -132,14 +133,143 @@ TEST(TokenizerJson, SaysWhatIsNotSo) {
   EXPECT_THAT(error_after([](json& f) { f["model"]["vocab"]["a"] = "x"; }),
               HasSubstr("whole number"));
   EXPECT_THAT(error_after([](json& f) { f["model"]["vocab"]["a"] = -1; }), HasSubstr("id -1"));
-  EXPECT_THAT(error_after([](json& f) { f["model"]["vocab"]["a"] = 9999; }), HasSubstr("id 9999"));
+  EXPECT_THAT(error_after([](json& f) { f["model"]["vocab"]["a"] = 99999; }),
+              HasSubstr("id 99999"));
   EXPECT_THAT(error_after([](json& f) { f["model"]["vocab"]["a"] = f["model"]["vocab"]["b"]; }),
               HasSubstr("twice"));
-  EXPECT_THAT(error_after([](json& f) { f["model"]["vocab"]["日"] = 420; }),
-              HasSubstr("spells no bytes"));
-  EXPECT_THAT(error_after([](json& f) { f["added_tokens"][0]["lstrip"] = true; }),
-              HasSubstr("lstrip"));
-  EXPECT_THAT(error_after([](json& f) { f["added_tokens"][0]["id"] = 5; }), HasSubstr("two ids"));
+  EXPECT_THAT(error_after([](json& f) { f["model"]["vocab"][""] = 420; }),
+              HasSubstr("an empty token"));
+  EXPECT_THAT(error_after([](json& f) { f["added_tokens"][0]["lstrip"] = 1; }),
+              HasSubstr("\"lstrip\" that is neither true nor false"));
+  EXPECT_THAT(error_after([](json& f) {
+                f["model"]["vocab"].erase("Q");
+                f["model"]["unk_token"] = "<none>";
+              }),
+              HasSubstr("1 of the 256 bytes, nor its unk_token \"<none>\""));
+}
+
+json deep_json(std::size_t depth) {
+  // Built from a string: json's own notation would be nested as deep.
+  return json::parse(std::string(depth, '[') + std::string(depth, ']'));
+}
+
+TEST(TokenizerJson, RefusesWhatIsNestedTooDeep) {
+  json file = json::parse(golden_text());
+  file["post_processor"] = deep_json(60);
+  EXPECT_EQ(error_of(file.dump()), "");
+  std::string text = golden_text();
+  const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
+  text.insert(text.find('{') + 1, "\"other\":" + deep + ",");
+  EXPECT_THAT(error_of(text), HasSubstr("nested too deep"));
+}
+
+/// The warnings after `change` to a good file.
+std::vector<std::string> warnings_after(const std::function<void(json&)>& change) {
+  json file = json::parse(golden_text());
+  change(file);
+  return parse_tokenizer_json(file.dump(), "file").warnings;
+}
+
+TEST(TokenizerJson, TakesThePipelinesThatEncodeAsGpt2s) {
+  const json byte_level = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}};
+  json behind_split = byte_level;
+  behind_split["use_regex"] = false;
+  json split = {{"type", "Split"}, {"behavior", "Isolated"}, {"invert", false}};
+  split["pattern"]["Regex"] =
+      R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+  const auto sequence = [](const char* list, const std::vector<json>& members) {
+    return json{{"type", "Sequence"}, {list, members}};
+  };
+  const auto with = [](const char* key, const json& value) {
+    return error_after([&](json& f) { f[key] = value; });
+  };
+  EXPECT_EQ(with("pre_tokenizer", sequence("pretokenizers", {byte_level})), "");
+  EXPECT_EQ(with("pre_tokenizer", sequence("pretokenizers", {split, behind_split})), "");
+  EXPECT_EQ(with("normalizer", sequence("normalizers", {})), "");
+  EXPECT_EQ(with("decoder", sequence("decoders", {byte_level})), "");
+  EXPECT_THAT(with("pre_tokenizer", behind_split), HasSubstr("use_regex"));
+  split["pattern"]["Regex"] = R"(\s+)";
+  EXPECT_THAT(with("pre_tokenizer", sequence("pretokenizers", {split, behind_split})),
+              HasSubstr("GPT-2's pattern"));
+}
+
+TEST(TokenizerJson, KeepsThePostProcessorAndSaysWhenItAddsTokens) {
+  const json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  const json begin = {{"SpecialToken", {{"id", "<|endoftext|>"}, {"type_id", 0}}}};
+  const auto template_of = [](const std::vector<json>& single) {
+    return json{{"type", "TemplateProcessing"}, {"single", single}, {"special_tokens", {}}};
+  };
+  for (const json& harmless :
+       {json{{"type", "ByteLevel"}, {"trim_offsets", false}}, template_of({text})}) {
+    EXPECT_TRUE(warnings_after([&](json& f) { f["post_processor"] = harmless; }).empty());
+    json file = json::parse(golden_text());
+    file["post_processor"] = harmless;
+    const auto saved = format_tokenizer_json(parse_tokenizer_json(file.dump(), "file"));
+    EXPECT_EQ(json::parse(saved)["post_processor"], harmless);
+  }
+  const auto warned = warnings_after([&](json& f) {
+    f["post_processor"] = template_of({begin, text});
+  });
+  ASSERT_EQ(warned.size(), 1U);
+  EXPECT_THAT(warned[0], HasSubstr("puts tokens around every text"));
+}
+
+TEST(TokenizerJson, SavesAddedTokensAsTheyWere) {
+  json file = json::parse(golden_text());
+  std::size_t size = file["model"]["vocab"].size();
+  json token = file["added_tokens"][0];
+  for (const char* content : {"<think>", "the", "a b", "é"}) {
+    token["content"] = content;
+    token["id"] = file["model"]["vocab"].value(content, size);
+    if (token["id"] == size) ++size;
+    token["special"] = !token["special"];
+    token["lstrip"] = !token["lstrip"];
+    token["normalized"] = !token["special"];
+    file["added_tokens"].push_back(token);
+  }
+  const BpeVocabulary read = parse_tokenizer_json(file.dump(), "file");
+  EXPECT_TRUE(read.warnings.empty());
+  const json saved = json::parse(format_tokenizer_json(read));
+  EXPECT_EQ(saved["added_tokens"], file["added_tokens"]);
+  EXPECT_EQ(saved["model"]["vocab"], file["model"]["vocab"]);
+  EXPECT_EQ(read.tokens.size(), size);
+  EXPECT_EQ(read.tokens.at(size - 1), "a b");
+}
+
+TEST(TokenizerJson, KeepsTokensThatSpellNoBytesAndGapsBetweenIds) {
+  json file = json::parse(golden_text());
+  const std::size_t size = file["model"]["vocab"].size();
+  file["model"]["vocab"]["日 本"] = size + 10;
+  const BpeVocabulary read = parse_tokenizer_json(file.dump(), "file");
+  EXPECT_EQ(read.tokens.size(), size + 11);
+  EXPECT_EQ(read.tokens.at(size + 10), "日 本");
+  EXPECT_EQ(read.tokens.at(size + 5), "");
+  EXPECT_EQ(json::parse(format_tokenizer_json(read))["model"]["vocab"], file["model"]["vocab"]);
+}
+
+TEST(TokenizerJson, SaysWhereAnAddedTokenGetsAnotherId) {
+  const auto warned = warnings_after([](json& f) {
+    json token = f["added_tokens"][0];
+    token["content"] = "<x>";
+    token["id"] = 70'000;
+    f["added_tokens"].push_back(token);
+  });
+  ASSERT_EQ(warned.size(), 1U);
+  EXPECT_THAT(warned[0], HasSubstr("gives \"<x>\" the id 70000; it is 420"));
+}
+
+TEST(TokenizerJson, SaysWhichBytesHaveNoToken) {
+  const auto drop = [](json& f) { f["model"]["vocab"].erase("Q"); };
+  auto warned = warnings_after(drop);
+  ASSERT_EQ(warned.size(), 1U);
+  EXPECT_THAT(warned[0], HasSubstr("1 of the 256 bytes; they are left out"));
+  warned = warnings_after([&](json& f) {
+    drop(f);
+    f["model"]["unk_token"] = "<|pad|>";
+  });
+  ASSERT_EQ(warned.size(), 1U);
+  EXPECT_THAT(warned[0], HasSubstr("1 of the 256 bytes; in the text they become \"<|pad|>\""));
 }
 
 TEST(TokenizerJson, SurvivesAnyDamage) {

@@ -1,6 +1,7 @@
 // The whole model against a float64 reference: loss, gradients, cached decoding.
 #include "model/gpt.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "cajal/error.h"
@@ -208,15 +209,72 @@ TEST(GptConfig, JsonRoundTrip) {
   EXPECT_EQ(model::parse_config_json(model::to_config_json(config, 28), "test"), config);
 }
 
+TEST(GptConfig, LeftOutFieldsAreThoseOfTransformers) {
+  const model::GptConfig config = model::parse_config_json(R"({"model_type":"gpt2"})", "f");
+  EXPECT_EQ(config.vocab_size, 50257);
+  EXPECT_EQ(config.n_positions, 1024);
+  EXPECT_EQ(config.n_embd, 768);
+  EXPECT_EQ(config.n_layer, 12);
+  EXPECT_EQ(config.n_head, 12);
+  EXPECT_EQ(config.n_inner, 4 * 768);
+  EXPECT_EQ(config.layer_norm_epsilon, 1e-5F);
+  EXPECT_EQ(config.parameter_count(), 124'439'808);
+}
+
+TEST(GptConfig, ReadsPublishedForms) {
+  const auto read = [](const std::string& more) {
+    return model::parse_config_json(R"({"model_type":"gpt2","n_embd":96)" + more + "}", "f");
+  };
+  const model::GptConfig plain = read("");
+  for (const char* more :
+       {R"(,"torch_dtype":"float16","dtype":"bfloat16","n_ctx":8,"unknown":{"a":[1]})",
+        R"(,"reorder_and_upcast_attn":true,"scale_attn_by_inverse_layer_idx":null)",
+        R"(,"activation_function":"gelu_pytorch_tanh","architectures":["GPT2LMHeadModel"])",
+        R"(,"activation_function":"gelu_fast","resid_pdrop":0.1,"pruned_heads":{})",
+        R"(,"n_inner":null,"layer_norm_epsilon":null,"hidden_size":96,"num_hidden_layers":12)"}) {
+    EXPECT_EQ(read(more), plain) << more;
+  }
+  EXPECT_EQ(model::parse_config_json(R"({"n_embd":96})", "f"), plain) << "before model_type was";
+  EXPECT_EQ(model::parse_config_json(R"({"model_type":"gpt2","hidden_size":96})", "f"), plain);
+}
+
 TEST(GptConfig, RefusesWhatItCannotCompute) {
-  for (
-      const char* text :
-      {"", "[]", "{}", R"({"model_type":"llama"})",
-       R"({"vocab_size":10,"n_positions":4,"n_embd":8,"n_layer":1,"n_head":3})",
-       R"({"vocab_size":"10","n_positions":4,"n_embd":8,"n_layer":1,"n_head":2})",
-       R"({"vocab_size":10,"n_positions":4,"n_embd":8,"n_layer":1,"n_head":2,"activation_function":"relu"})",
-       R"({"vocab_size":10,"n_positions":4,"n_embd":-8,"n_layer":1,"n_head":2})"}) {
-    EXPECT_THROW(model::parse_config_json(text, "config.json"), Error) << text;
+  const struct {
+    const char* text;
+    const char* problem;
+  } cases[]{
+      {"", "not a JSON object"},
+      {"[]", "not a JSON object"},
+      {"{}", "says no model_type"},
+      {R"({"model_type":"llama"})", "model_type \"llama\""},
+      {R"({"model_type":"gpt2\n","n_embd":8})", "model_type \"gpt2\\n\""},
+      {R"({"model_type":7})", "\"model_type\" must be a text, not 7"},
+      {R"({"n_embd":8,"n_head":3})", "3 heads do not divide"},
+      {R"({"n_embd":8,"n_head":2,"vocab_size":"10"})", "\"vocab_size\" must be a whole number"},
+      {R"({"n_embd":-8})", "\"n_embd\" must be a whole number"},
+      {R"({"n_embd":8,"n_layer":1e3})", "\"n_layer\" must be a whole number"},
+      {R"({"n_embd":8,"n_layer":18446744073709551615})", "\"n_layer\" must be a whole number"},
+      {R"({"n_embd":8,"hidden_size":16})", "\"hidden_size\" is 16"},
+      {R"({"n_embd":8,"activation_function":"relu"})", "activation_function \"relu\""},
+      {R"({"n_embd":8,"activation_function":"gelu"})", "activation_function \"gelu\""},
+      {R"({"n_embd":8,"scale_attn_weights":null})", "\"scale_attn_weights\" is null"},
+      {R"({"n_embd":8,"scale_attn_by_inverse_layer_idx":true})", "is true"},
+      {R"({"n_embd":8,"tie_word_embeddings":false})", "\"tie_word_embeddings\" is false"},
+      {R"({"n_embd":8,"add_cross_attention":1})", "\"add_cross_attention\" is 1"},
+      {R"({"n_embd":8,"quantization_config":{}})", "quantised"},
+      {R"({"n_embd":8,"pruned_heads":{"0":[1]}})", "pruned"},
+      {R"({"n_embd":8,"n_head":1,"layer_norm_epsilon":1e-90})", "\"layer_norm_epsilon\""},
+      {R"({"n_embd":8,"n_head":1,"layer_norm_epsilon":"x"})", "\"layer_norm_epsilon\""},
+  };
+  for (const auto& [text, problem] : cases) {
+    try {
+      model::parse_config_json(text, "config.json");
+      ADD_FAILURE() << text;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), ::testing::AllOf(::testing::StartsWith("config.json: "),
+                                                 ::testing::HasSubstr(problem),
+                                                 ::testing::Not(::testing::HasSubstr("\n"))));
+    }
   }
 }
 

@@ -43,9 +43,9 @@ TEST(Timeline, CountsWaitsByReason) {
 TEST(Timeline, NamesEveryReason) {
   std::vector<std::string> names;
   for (int i = 0; i < kWaitReasons; ++i) names.emplace_back(name_of(static_cast<WaitReason>(i)));
-  EXPECT_THAT(names, ::testing::ElementsAre("back_pressure", "evaluation", "checkpoint",
-                                            "generation", "shutdown", "every_op", "tuning",
-                                            "data"));
+  EXPECT_THAT(names,
+              ::testing::ElementsAre("back_pressure", "evaluation", "checkpoint", "generation",
+                                     "shutdown", "every_op", "tuning", "data"));
 }
 
 TEST(Timeline, BusyShareStaysWithinItsBounds) {

@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <csignal>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 #include <vector>
 
 #include "cajal/error.h"
@@ -132,6 +134,62 @@ TEST(MetricsLog, AFailedWriteThrowsAndLeavesWholeLines) {
 TEST(MetricsLog, ADirectoryThatIsNotThereIsAnError) {
   const TemporaryDirectory directory;
   EXPECT_THROW(MetricsLog(directory / "none/metrics.jsonl", 0), Error);
+}
+
+TEST(MetricsLog, LinesOfOthersAreKept) {
+  const TemporaryDirectory directory;
+  const auto file = directory / "metrics.jsonl";
+  put(file, "# my remark\n{\"epoch\":1}\n{\"step\":9}\n{\"step\":1}\n{\"st");
+  const MetricsLog log(file, 1);
+  EXPECT_EQ(contents_of(file), "# my remark\n{\"epoch\":1}\n{\"step\":1}\n");
+}
+
+TEST(MetricsLog, BeyondItsLimitTheOlderHalfIsThinned) {
+  const TemporaryDirectory directory;
+  const auto file = directory / "metrics.jsonl";
+  MetricsLog log(file, 0, directory.path(), 700);
+  const auto lines = [&](std::int64_t from, std::int64_t to) {
+    for (std::int64_t step = from; step <= to; ++step) {
+      log.write(report(step));
+      if (step % 3 == 0) log.write(EvalReport{.step = step, .loss = 1.0});
+    }
+  };
+  lines(1, 6);
+  const auto bytes = std::filesystem::file_size(file);
+  ASSERT_GT(bytes, 700U);
+  log.sync();
+  // The half begins before the line of step 4: its steps 1 and 3 stay.
+  EXPECT_EQ(steps_of(file), (std::vector<std::int64_t>{1, 3, 3, 4, 5, 6, 6}));
+  EXPECT_TRUE(lines_of(file).at(2).contains("val_loss"));
+  lines(7, 7);
+  EXPECT_EQ(steps_of(file).back(), 7);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory.path()), {}), 1);
+}
+
+TEST(MetricsLog, LinesArriveWhileItIsThinned) {
+  const TemporaryDirectory directory;
+  const auto file = directory / "metrics.jsonl";
+  constexpr std::int64_t kSteps = 20'000;
+  MetricsLog log(file, 0, directory.path(), 4096);
+  std::thread writer([&] {
+    for (std::int64_t step = 1; step <= kSteps; ++step) log.write(report(step));
+  });
+  for (int i = 0; i < 50; ++i) log.sync();
+  writer.join();
+  const auto steps = steps_of(file);  // Every line parses.
+  EXPECT_TRUE(std::ranges::is_sorted(steps));
+  EXPECT_EQ(std::ranges::adjacent_find(steps), steps.end());
+  EXPECT_EQ(steps.back(), kSteps);
+  EXPECT_LT(static_cast<std::int64_t>(steps.size()), kSteps);
+}
+
+TEST(MetricsLog, AFileThatCannotBeThinnedStays) {
+  const TemporaryDirectory directory;
+  const auto file = directory / "metrics.jsonl";
+  MetricsLog log(file, 0, directory / "none", 10);
+  for (int step = 1; step <= 5; ++step) log.write(report(step));
+  log.sync();
+  EXPECT_EQ(steps_of(file), (std::vector<std::int64_t>{1, 2, 3, 4, 5}));
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ using testing::HasSubstr;
 
 std::string problem_with(const fs::path& path) {
   try {
-    const RunDirectory directory(path);
+    const OpenRun directory(path);
   } catch (const InvalidArgument& error) {
     return error.what();
   }
@@ -29,7 +29,7 @@ std::string problem_with(const fs::path& path) {
 
 TEST(RunDirectory, StartsWithoutCheckpoint) {
   const TemporaryDirectory temporary;
-  const RunDirectory directory(temporary / "deep/er/run/");
+  const OpenRun directory(temporary / "deep/er/run/");
   EXPECT_EQ(directory.path(), temporary / "deep/er/run");
   EXPECT_EQ(directory.latest_step(), -1);
   EXPECT_THROW(directory.latest(), Error);
@@ -37,13 +37,13 @@ TEST(RunDirectory, StartsWithoutCheckpoint) {
 
 TEST(RunDirectory, GoesAgainWhenNothingWasPutIntoIt) {
   const TemporaryDirectory temporary;
-  { const RunDirectory directory(temporary / "deep/er/run"); }
+  { const OpenRun directory(temporary / "deep/er/run"); }
   EXPECT_FALSE(fs::exists(temporary / "deep"));
   fs::create_directories(temporary / "mine");
-  { const RunDirectory directory(temporary / "mine"); }
+  { const OpenRun directory(temporary / "mine"); }
   EXPECT_TRUE(fs::exists(temporary / "mine"));
   {
-    const RunDirectory directory(temporary / "runs/a");
+    const OpenRun directory(temporary / "runs/a");
     put(temporary / "runs/a/notes.txt", "mine");
   }
   EXPECT_TRUE(fs::exists(temporary / "runs/a/notes.txt"));
@@ -54,7 +54,7 @@ TEST(RunDirectory, FindsWhatItWouldOpen) {
   EXPECT_EQ(RunDirectory::find(temporary / "none"), std::nullopt);
   EXPECT_EQ(RunDirectory::find(temporary.path()), std::nullopt);
   {
-    RunDirectory directory(temporary.path());
+    OpenRun directory(temporary.path());
     publish(directory, 3, 2);
     publish(directory, 4, 2);
   }
@@ -66,7 +66,7 @@ TEST(RunDirectory, FindsWhatItWouldOpen) {
 
 TEST(RunDirectory, OpensAsAModelItself) {
   const TemporaryDirectory temporary;
-  RunDirectory directory(temporary / "run");
+  OpenRun directory(temporary / "run");
   publish(directory, 10);
   EXPECT_EQ(directory.latest_step(), 10);
   EXPECT_EQ(directory.latest(), temporary / "run/checkpoint-10");
@@ -75,13 +75,14 @@ TEST(RunDirectory, OpensAsAModelItself) {
   publish(directory, 20);
   EXPECT_EQ(step_of_whole_checkpoint(directory.path()), 20);
   EXPECT_THAT(names_in(directory.path()),
-              ElementsAre(".lock", "checkpoint-20", "config.json", "latest", "model.safetensors",
+              ElementsAre(".cajal-run", testing::StartsWith(".cajal-tmp-"), "checkpoint-20",
+                          "config.json", "latest", "manifest.json", "model.safetensors",
                           "optimizer.safetensors", "trainer_state.json"));
 }
 
 TEST(RunDirectory, KeepsAsManyAsAskedOrderedByNumber) {
   const TemporaryDirectory temporary;
-  RunDirectory directory(temporary.path());
+  OpenRun directory(temporary.path());
   for (const int step : {8, 9, 10, 100}) publish(directory, step, 3);
   EXPECT_FALSE(fs::exists(temporary / "checkpoint-8"));
   EXPECT_EQ(step_of_whole_checkpoint(temporary / "checkpoint-9"), 9);
@@ -91,46 +92,50 @@ TEST(RunDirectory, KeepsAsManyAsAskedOrderedByNumber) {
 
 TEST(RunDirectory, TheOldCheckpointStaysUntilTheNewOneStands) {
   const TemporaryDirectory temporary;
-  RunDirectory directory(temporary.path());
+  OpenRun directory(temporary.path());
   publish(directory, 1);
-  directory.publish(2, [&](const fs::path& folder) {
-    write_checkpoint(folder, 2);
+  directory.publish(2, {}, [&](const fs::path& folder) {
     EXPECT_EQ(directory.latest_step(), 1);
     EXPECT_EQ(step_of_whole_checkpoint(temporary.path()), 1);
+    return write_checkpoint(folder, 2);
   });
   EXPECT_EQ(directory.latest_step(), 2);
 }
 
 TEST(RunDirectory, AnExceptionWhileWritingChangesNothing) {
   const TemporaryDirectory temporary;
-  RunDirectory directory(temporary.path());
+  OpenRun directory(temporary.path());
   publish(directory, 1);
   const auto before = names_in(temporary.path());
-  EXPECT_THROW(directory.publish(2,
-                                 [](const fs::path& folder) {
+  EXPECT_THROW(directory.publish(2, {},
+                                 [](const fs::path& folder) -> std::vector<ManifestEntry> {
                                    write_checkpoint(folder, 2);
                                    throw std::runtime_error("the device failed");
                                  }),
                std::runtime_error);
+  EXPECT_THAT(names_in(directory.scratch()), testing::IsEmpty());
   EXPECT_EQ(names_in(temporary.path()), before);
   EXPECT_EQ(step_of_whole_checkpoint(temporary.path()), 1);
 }
 
 TEST(RunDirectory, TheSameStepMayBeSavedAgain) {
   const TemporaryDirectory temporary;
-  RunDirectory directory(temporary.path());
+  OpenRun directory(temporary.path());
   for (int time = 0; time < 3; ++time) {
-    directory.publish(5, [&](const fs::path& folder) { put(folder / "a", std::to_string(time)); });
+    directory.publish(5, {}, [&](const fs::path& folder) {
+      return std::vector{write_file_atomically(folder / "a", std::to_string(time))};
+    });
     EXPECT_EQ(directory.latest_step(), 5);
     EXPECT_EQ(contents_of(temporary / "a"), std::to_string(time));
   }
   EXPECT_THAT(names_in(temporary.path()),
-              ElementsAre(".lock", "a", testing::StartsWith("checkpoint-5"), "latest"));
+              ElementsAre(".cajal-run", testing::StartsWith(".cajal-tmp-"), "a",
+                          testing::StartsWith("checkpoint-5"), "latest", "manifest.json"));
 }
 
 TEST(RunDirectory, ARunBegunAgainReplacesLaterSteps) {
   const TemporaryDirectory temporary;
-  RunDirectory directory(temporary.path());
+  OpenRun directory(temporary.path());
   publish(directory, 1000);
   publish(directory, 10, 5);
   EXPECT_EQ(directory.latest_step(), 10);
@@ -139,42 +144,49 @@ TEST(RunDirectory, ARunBegunAgainReplacesLaterSteps) {
 
 TEST(RunDirectory, LeftoversOfAKilledRunAreRemoved) {
   const TemporaryDirectory temporary;
+  fs::path scratch;
   {
-    RunDirectory directory(temporary.path());
+    OpenRun directory(temporary.path());
     publish(directory, 3);
+    scratch = directory.scratch();
   }
-  fs::create_directories(temporary / ".tmp-checkpoint-4/sub");
-  put(temporary / ".tmp-checkpoint-4/sub/model.safetensors", "half");
-  fs::create_symlink("checkpoint-4", temporary / ".tmp-latest");
-  put(temporary / ".tmp-metrics.jsonl", "half");
+  EXPECT_FALSE(fs::exists(scratch));
+  fs::create_directories(scratch / "checkpoint-4");
+  put(scratch / "checkpoint-4/model.safetensors", "half");
+  fs::create_symlink("checkpoint-4", scratch / "0123");
+  put(scratch / "4567", "half");
   put(temporary / "notes.txt", "mine");
+  put(temporary / ".tmp-draft", "mine");
+  fs::create_directory(temporary / ".cajal-tmp-0123456789abcdef");  // Not by this run's id.
   fs::remove(temporary / "model.safetensors");
-  const RunDirectory directory(temporary.path());
-  EXPECT_FALSE(has_leftovers(temporary.path()));
+  const OpenRun directory(temporary.path());
+  EXPECT_THAT(names_in(scratch), testing::IsEmpty());
   EXPECT_EQ(contents_of(temporary / "notes.txt"), "mine");
+  EXPECT_EQ(contents_of(temporary / ".tmp-draft"), "mine");
+  EXPECT_TRUE(fs::exists(temporary / ".cajal-tmp-0123456789abcdef"));
   EXPECT_EQ(step_of_whole_checkpoint(temporary.path()), 3);
 }
 
 TEST(RunDirectory, ALostLinkIsFoundAgain) {
   const TemporaryDirectory temporary;
   {
-    RunDirectory directory(temporary.path());
+    OpenRun directory(temporary.path());
     publish(directory, 3, 2);
     publish(directory, 4, 2);
   }
   fs::remove(temporary / "latest");
-  EXPECT_EQ(RunDirectory(temporary.path()).latest_step(), 4);
+  EXPECT_EQ(OpenRun(temporary.path()).latest_step(), 4);
   fs::remove_all(temporary / "checkpoint-4");
-  EXPECT_EQ(RunDirectory(temporary.path()).latest_step(), 3);
+  EXPECT_EQ(OpenRun(temporary.path()).latest_step(), 3);
   EXPECT_EQ(step_of_whole_checkpoint(temporary.path()), 3);
   fs::remove_all(temporary / "checkpoint-3");
-  EXPECT_EQ(RunDirectory(temporary.path()).latest_step(), -1);
+  EXPECT_EQ(OpenRun(temporary.path()).latest_step(), -1);
 }
 
 TEST(RunDirectory, MayBeMovedAndCopiedWithLinksOrWithout) {
   const TemporaryDirectory temporary;
   {
-    RunDirectory directory(temporary / "run");
+    OpenRun directory(temporary / "run");
     publish(directory, 3);
   }
   fs::copy(temporary / "run", temporary / "linked",
@@ -184,12 +196,13 @@ TEST(RunDirectory, MayBeMovedAndCopiedWithLinksOrWithout) {
   for (const char* name : {"linked", "followed", "moved"}) {
     SCOPED_TRACE(name);
     EXPECT_EQ(step_of_whole_checkpoint(temporary / name), 3);
-    RunDirectory directory(temporary / name);
+    OpenRun directory(temporary / name);
     EXPECT_EQ(directory.latest_step(), 3);
     EXPECT_EQ(step_of_whole_checkpoint(temporary / name), 3);
     publish(directory, 4);
     EXPECT_EQ(step_of_whole_checkpoint(temporary / name), 4);
-    EXPECT_FALSE(has_leftovers(temporary / name));
+    EXPECT_THAT(directory.warnings(), testing::IsEmpty());
+    EXPECT_THAT(names_in(directory.scratch()), testing::IsEmpty());
   }
 }
 
@@ -198,11 +211,8 @@ TEST(RunDirectory, NeverWritesOverAModelOfSomebodyElse) {
   put(temporary / "config.json", "{}");
   put(temporary / "model.safetensors", "weights");
   EXPECT_THAT(problem_with(temporary.path()),
-              AllOf(HasSubstr("holds a model"), HasSubstr("--out")));
+              AllOf(HasSubstr("holds config.json, which cajal did not make"), HasSubstr("--out")));
   EXPECT_THAT(names_in(temporary.path()), ElementsAre("config.json", "model.safetensors"));
-
-  fs::create_directories(temporary / "other/latest");
-  EXPECT_THAT(problem_with(temporary / "other"), HasSubstr("latest is no link to a checkpoint"));
 }
 
 TEST(RunDirectory, AFileInItsPlaceIsAnErrorWithARemedy) {
@@ -233,7 +243,7 @@ TEST(RunDirectory, AReadOnlyDirectoryIsAnErrorWithARemedy) {
 TEST(RunDirectory, HasOneWriterAtATime) {
   const TemporaryDirectory temporary;
   {
-    const RunDirectory directory(temporary.path());
+    const OpenRun directory(temporary.path());
     EXPECT_THAT(
         problem_with(temporary.path()),
         AllOf(HasSubstr("in use by another training (process " + std::to_string(::getpid())),
@@ -247,7 +257,7 @@ TEST(RunDirectory, HasOneWriterAtATime) {
 TEST(RunDirectory, ALockEndsWithItsProcess) {
   const TemporaryDirectory temporary;
   EXPECT_EQ(in_child([&] {
-              const RunDirectory directory(temporary.path());
+              const OpenRun directory(temporary.path());
               std::raise(SIGKILL);
             }),
             128 + SIGKILL);

@@ -7,6 +7,7 @@
 #include "cajal/error.h"
 #include "data/token_shard.h"
 #include "train/generate.h"
+#include "train/run_directory.h"
 #include "train/training_fixture.h"
 
 namespace cajal::testing {
@@ -145,8 +146,10 @@ TEST_F(Trainer, StepsReportNoWaitsOfCheckpointsOrEvaluations) {
 }
 
 TEST_F(Trainer, ARunBegunAgainHasNoMetricsOfTheOldOne) {
-  std::filesystem::create_directories(folder_ / "run");
-  std::ofstream(folder_ / "run/metrics.jsonl") << "{\"step\":0,\"val_loss\":123.5}\n";
+  {
+    const train::RunDirectory killed(folder_ / "run", train::RunDirectory::Use::begin);
+    std::ofstream(folder_ / "run/metrics.jsonl") << "{\"step\":0,\"val_loss\":123.5}\n";
+  }
   run(options("run"));
   EXPECT_THAT(train::contents_of(folder_ / "run/metrics.jsonl"),
               ::testing::Not(HasSubstr("123.5")));

@@ -21,7 +21,7 @@ CudaContext::CudaContext(Device& device, const CudaProperties& properties,
       properties_(properties),
       memory_(std::move(memory)),
       waited_(std::move(waited)),
-      ticket_(device.allocate(sizeof(std::uint64_t), "running submission")),
+      ticket_(memory_->allocate(sizeof(std::uint64_t))),
       lane_(lanes_.data()) {
   int lowest = 0;
   int highest = 0;

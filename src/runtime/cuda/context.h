@@ -98,7 +98,7 @@ class CudaContext final : public ExecutionContext {
   const std::string& operation() const { return operation_; }
   std::vector<Fault> take_faults();  ///< Slots handed out since the last call.
   /// Where kernels read which submission they run in; each begins by writing its ticket there.
-  std::uint64_t* ticket_word() const { return ticket_.device_data<std::uint64_t>(); }
+  std::uint64_t* ticket_word() const { return reinterpret_cast<std::uint64_t*>(ticket_.get()); }
   cudaStream_t lane_stream(std::size_t lane) const { return lanes_.at(lane).stream.get(); }
 
  private:
@@ -112,7 +112,7 @@ class CudaContext final : public ExecutionContext {
   CudaProperties properties_;
   std::shared_ptr<CudaMemory> memory_;
   std::function<void(const WaitSpan&)> waited_;
-  Buffer ticket_;
+  std::shared_ptr<std::byte> ticket_;
   std::array<CudaLane, kCudaLanes> lanes_;
   CudaLane* lane_;
   std::string operation_;
