@@ -20,19 +20,11 @@ FLAGS = ["--preset", "tiny", "--vocab-size", "300", "--steps", str(STEPS), "--ba
 LONGEST_RUN = 60.0
 
 
-def saving(run):
-    """Whether a checkpoint is being written, or an old one removed."""
-    try:
-        return any(name.startswith(p.TEMPORARY + "checkpoint") for name in os.listdir(run))
-    except FileNotFoundError:
-        return False
-
-
 def wait_for_save(process, run, nth):
     """Returns when the nth save from now begins, or the process ends."""
-    was = saving(run)
+    was = p.saving(run)
     while process.poll() is None:
-        now = saving(run)
+        now = p.saving(run)
         if now and not was:
             nth -= 1
             if nth == 0:
@@ -62,9 +54,9 @@ class Killer:
         process = keeping.start(out, [self.text], False, None, self.work / "reference.log")
         saves = []
         while process.poll() is None:
-            if saving(out):
+            if p.saving(out):
                 started = time.monotonic()
-                while saving(out) and process.poll() is None:
+                while p.saving(out) and process.poll() is None:
                     time.sleep(0.0002)
                 saves.append(time.monotonic() - started)
             time.sleep(0.0002)
@@ -86,7 +78,7 @@ class Killer:
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
         process.wait(LONGEST_RUN)
-        return process.returncode == -signal.SIGKILL, saving(run)
+        return process.returncode == -signal.SIGKILL, p.saving(run)
 
     def look(self, run, log, mode):
         """Every promise about what a killed run leaves."""

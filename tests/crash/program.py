@@ -10,9 +10,9 @@ import struct
 import subprocess
 
 TENSORS = ("model.safetensors", "optimizer.safetensors")
-FILES = ("config.json", "tokenizer.json", "trainer_state.json") + TENSORS
+FILES = ("config.json", "tokenizer.json", "trainer_state.json", "manifest.json") + TENSORS
 CHECKPOINT = re.compile(r"checkpoint-(\d+)(\.\d+)?$")
-TEMPORARY = ".tmp-"
+TEMPORARY = ".cajal-tmp-"
 
 
 class Lost(Exception):
@@ -74,6 +74,19 @@ def checkpoints(run):
     return sorted(found)
 
 
+def saving(run):
+    """Whether a checkpoint is being written, or an old one removed."""
+    try:
+        for name in os.listdir(run):
+            if name.startswith(TEMPORARY):
+                with os.scandir(run / name) as entries:
+                    if any(entry.is_dir() and not entry.name.startswith("tokens") for entry in entries):
+                        return True
+    except FileNotFoundError:  # Gone since it was listed.
+        pass
+    return False
+
+
 def digests(folder):
     """Hashes of the tensors of a checkpoint."""
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in TENSORS}
@@ -98,7 +111,9 @@ def check_folder(folder):
             raise Lost(f"{folder} looks whole and has no {name}")
     for name in TENSORS:
         check_tensors(folder / name)
-    for name in ("config.json", "trainer_state.json", "tokenizer.json"):
+    for name in FILES:
+        if not name.endswith(".json"):
+            continue
         try:
             json.loads((folder / name).read_text())
         except ValueError as error:
