@@ -3,10 +3,10 @@
 #
 #   scripts/install_dependencies.sh [--test] [--sync] [--sanitizers] [--cuda]
 #
-#   --test        also GoogleTest and Google Benchmark
+#   --test        also GoogleTest, Google Benchmark and Python 3, which kills runs and cuts their power
 #   --sync        also LLVM's and Clang's development files, the newest release from 14 to 20 that there
 #                 is: cajal-sync is built where they are
-#   --sanitizers  also clang with its OpenMP and sanitizer runtimes, for the tsan preset
+#   --sanitizers  also clang with its OpenMP and sanitizer runtimes, for the tsan preset and scripts/fuzz.sh
 #   --cuda        also the headers of cuDNN's front end, from Python's package index into
 #                 ~/.local/share/cajal, where nvcc is: with them attention uses cuDNN where it is faster
 #
@@ -98,8 +98,8 @@ install_llvm_with_apt() {
 install_with_apt() {
   local packages="g++ cmake ninja-build pkg-config libdnnl-dev ocl-icd-opencl-dev libfmt-dev
     libspdlog-dev libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libpcre2-dev libxxhash-dev"
-  if $want_test; then packages="$packages libgtest-dev libgmock-dev libbenchmark-dev"; fi
-  if $want_sanitizers; then packages="$packages clang libomp-dev libclang-rt-dev"; fi
+  if $want_test; then packages="$packages libgtest-dev libgmock-dev libbenchmark-dev python3"; fi
+  if $want_sanitizers; then packages="$packages clang libomp-dev libclang-rt-dev llvm"; fi
 
   local missing=() package
   for package in $packages; do

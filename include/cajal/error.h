@@ -7,9 +7,9 @@
 
 namespace cajal {
 
-/// Something failed at run time: a device fault, an unreadable file, a full disk.
-///
-/// what() is one line: what went wrong and where, then "; " and the remedy if there is one.
+/// Something failed at run time: a device fault, an unreadable file, a full disk. what() is one
+/// line (control characters are written out, as \n and \x1b): what went wrong and where, then "; "
+/// and the remedy if there is one.
 class Error : public std::runtime_error {
  public:
   explicit Error(std::string_view problem, std::string_view remedy = {});

@@ -23,6 +23,7 @@ ordered_json finite_or_null(double value) {
 
 /// Whether the line is of a step after the last.
 bool is_later(std::string_view line, std::int64_t last_step) {
+  if (!line.starts_with('{')) return false;  // Before the parser, which is slow to begin and end.
   const auto object = nlohmann::json::parse(line, nullptr, false);
   if (!object.is_object()) return false;
   const auto step = object.find("step");

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <string_view>
+#include <utility>
 
 #include "cajal/error.h"
 #include "model/presets.h"
@@ -59,6 +60,21 @@ void check_ranges(const Settings& s) {
 void check_vocabulary(const Settings& s) {
   require(s.vocab_size >= 257 && s.vocab_size <= 65536, "--vocab-size",
           fmt::format("is {}", s.vocab_size), "choose 257 (256 bytes and end-of-text) to 65536");
+}
+
+/// Exactly that integer: nlohmann::json would make one of 1.5, and of 1e300.
+template <class Integer>
+Integer whole(const json& object, const char* name) {
+  const json& value = object.at(name);
+  const bool fits =
+      value.is_number_unsigned()
+          ? std::in_range<Integer>(value.get<std::uint64_t>())
+          : value.is_number_integer() && std::in_range<Integer>(value.get<std::int64_t>());
+  if (!fits) {
+    throw Error(fmt::format("trainer_state.json: options: {} is no whole number", name),
+                "resume from another checkpoint");
+  }
+  return value.get<Integer>();
 }
 
 std::string length_of(const Settings& s) {
@@ -133,20 +149,20 @@ Settings settings_from_json(const json& object) {
     s.preset = object.at("preset").get<std::string>();
     s.data = object.at("data").get<std::vector<std::string>>();
     s.dtype = dtype_named(object.at("dtype").get<std::string>());
-    s.shape.batch = object.at("batch").get<std::int64_t>();
-    s.shape.seq = object.at("seq").get<std::int64_t>();
-    s.shape.accumulate = object.at("accumulate").get<std::int64_t>();
-    s.steps = object.at("steps").get<std::int64_t>();
+    s.shape.batch = whole<std::int64_t>(object, "batch");
+    s.shape.seq = whole<std::int64_t>(object, "seq");
+    s.shape.accumulate = whole<std::int64_t>(object, "accumulate");
+    s.steps = whole<std::int64_t>(object, "steps");
     s.minutes = object.at("minutes").get<double>();
     s.schedule.peak = object.at("lr").get<float>();
     s.schedule.kind = parse_schedule(object.at("schedule").get<std::string>());
-    s.schedule.warmup = object.at("warmup").get<std::int64_t>();
+    s.schedule.warmup = whole<std::int64_t>(object, "warmup");
     s.schedule.steps = s.steps;
     s.clip = object.at("clip").get<float>();
     s.weight_decay = object.at("weight_decay").get<float>();
     s.dropout = object.at("dropout").get<float>();
-    s.vocab_size = object.at("vocab_size").get<std::int64_t>();
-    s.seed = object.at("seed").get<std::uint64_t>();
+    s.vocab_size = whole<std::int64_t>(object, "vocab_size");
+    s.seed = whole<std::uint64_t>(object, "seed");
     s.parse_special = object.value("parse_special", s.parse_special);
   } catch (const json::exception& problem) {
     throw Error(fmt::format("trainer_state.json: options: {}", problem.what()));
