@@ -138,10 +138,10 @@ TEST(Manifest, RefusesWhatItDidNotWrite) {
       {with_file(good + R"(,"mode":7)"), "\"mode\" is unknown"},
       {with_file(good + "},{" + good), "stands in it twice"},
   };
-  for (const auto& [text, problem] : cases) {
-    EXPECT_THAT(problem_of([&] { manifest_from_json(text, "m.json"); }),
-                AllOf(HasSubstr("m.json: "), HasSubstr(problem)))
-        << text;
+  for (const auto& refused : cases) {
+    EXPECT_THAT(problem_of([&] { manifest_from_json(refused.first, "m.json"); }),
+                AllOf(HasSubstr("m.json: "), HasSubstr(refused.second)))
+        << refused.first;
   }
 }
 

@@ -88,7 +88,7 @@ TEST(RunFileSystem, ReadOnlyIsOneLineBeforeARun) {
 }
 
 bool shell(const std::string& command) {
-  return std::system((command + " >/dev/null 2>&1").c_str()) == 0;  // NOLINT
+  return std::system(("{ " + command + "; } >/dev/null 2>&1").c_str()) == 0;  // NOLINT
 }
 
 /// The real one, where root, exfatprogs and exfat-fuse are there: no symbolic links, no hard links.
