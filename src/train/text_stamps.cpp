@@ -31,7 +31,12 @@ std::uint64_t hash_contents(const data::InputFile& file, std::uint64_t size) {
   if (size <= kWholeBytes) {
     for (std::uint64_t offset = 0; offset < size; offset += kBlockBytes) take(offset);
   } else {
-    for (std::uint64_t i = 0; i < kBlocks; ++i) take((size - kBlockBytes) / (kBlocks - 1) * i);
+    // The first at the beginning, the last at the very end.
+    const std::uint64_t last = size - kBlockBytes;
+    constexpr std::uint64_t kSteps = kBlocks - 1;
+    for (std::uint64_t i = 0; i <= kSteps; ++i) {
+      take(last / kSteps * i + last % kSteps * i / kSteps);
+    }
   }
   return hasher.value();
 }

@@ -100,6 +100,20 @@ TEST_F(TrainingText, MindsContentsAndNotTimes) {
   EXPECT_EQ(encoded().message, "");
 }
 
+TEST_F(TrainingText, SeesAChangeAtEitherEndOfALongFile) {
+  std::string text;
+  while (text.size() < std::size_t{5} << 20) text += "a long text of many lines\n";
+  write(text_ / "long", text);
+  encode();
+  for (const std::size_t at : {std::size_t{0}, text.size() - 1}) {
+    std::string changed = text;
+    changed[at] = '!';
+    write(text_ / "long", changed);
+    fs::last_write_time(text_ / "long", fs::file_time_type::clock::now() + std::chrono::hours(1));
+    EXPECT_EQ(encoded().message, "1 of 4 files has changed") << at;
+  }
+}
+
 TEST_F(TrainingText, ReadsTheTokensOfTextThatIsGone) {
   encode();
   fs::remove_all(text_);
