@@ -202,18 +202,16 @@ void Training::open_text() {
 /// The place in the text that the resumed run had reached, if it is the same text.
 data::LoaderState Training::where_to_go_on(const std::string& message, bool tokens_were_there) {
   if (!origin_.state) return {};
-  if (!tokens_were_there) {
-    origin_.warnings.push_back(
-        fmt::format("{}{}the text was encoded anew and is read from its beginning", message,
-                    message.empty() ? "" : ": "));
-    return {};
-  }
-  if (!message.empty()) origin_.warnings.push_back(message);
   const std::string& before = origin_.state->text;
-  if (before.empty() || before == text_) return origin_.state->loader;
-  origin_.warnings.emplace_back(
-      "the token shards are not those that the run has read so far: they are read from their "
-      "beginning");
+  const bool same = before.empty() ? tokens_were_there : before == text_;
+  if (same && !message.empty()) origin_.warnings.push_back(message);
+  if (same) return origin_.state->loader;
+  origin_.warnings.push_back(
+      tokens_were_there
+          ? "the token shards are not those that the run has read so far: they are read from their "
+            "beginning"
+          : fmt::format("{}{}the text was encoded anew and is read from its beginning", message,
+                        message.empty() ? "" : ": "));
   return {};
 }
 
