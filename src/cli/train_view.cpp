@@ -25,7 +25,8 @@ std::string corpus_text(const train::RunPlan& plan) {
                         format_count(static_cast<double>(plan.tokens)));
   }
   if (corpus.repaired_bytes > 0) {
-    text += fmt::format(", {} bad bytes replaced", format_integer(corpus.repaired_bytes));
+    text += fmt::format(", {} bad byte{} replaced", format_integer(corpus.repaired_bytes),
+                        corpus.repaired_bytes == 1 ? "" : "s");
   }
   const std::string skipped = data::describe_skipped(corpus);
   if (!skipped.empty()) text += fmt::format(" (skipped: {})", skipped);
@@ -107,11 +108,12 @@ std::string loss_rows(const train::TrainSummary& summary, const train::RunPlan& 
   const bool evaluated = summary.validated_step > plan.start_step || !trained;
   out += fmt::format("{:<16}{:>10}{:>10}", "validation loss", cell(summary.first_validation_loss),
                      evaluated ? cell(summary.last_validation_loss) : "-");
-  if (evaluated && summary.validated_step != summary.last_step) {
-    out += fmt::format("   (at step {})", summary.validated_step);
-  }
+  const bool earlier = evaluated && summary.validated_step != summary.last_step;
+  if (earlier) out += fmt::format("   (at step {})", summary.validated_step);
   if (plan.unigram_entropy > 0.0) {
-    out += fmt::format("   (token frequencies alone: {})", format_loss(plan.unigram_entropy));
+    out +=
+        fmt::format("{}   (token frequencies alone: {})",
+                    earlier ? fmt::format("\n{:<36}", "") : "", format_loss(plan.unigram_entropy));
   }
   return out + '\n';
 }

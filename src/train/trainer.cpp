@@ -30,6 +30,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr double kValidationShare = 0.02;
+constexpr std::int64_t kMostPrefetched = 64;  ///< Batches made ahead.
 constexpr float kBeta1 = 0.9F;
 constexpr float kBeta2 = 0.95F;
 constexpr float kAdamEpsilon = 1e-8F;
@@ -222,6 +223,9 @@ void Training::open_loaders(const std::vector<data::TokenShard>& shards) {
   loading.seed = settings_.seed;
   loading.validation_fraction = kValidationShare;
   loading.vocab = origin_.config.vocab_size;
+  // The host takes the micro-batches of a step in one go.
+  loading.prefetch = static_cast<int>(
+      std::clamp<std::int64_t>(settings_.shape.accumulate, loading.prefetch, kMostPrefetched));
   loading.on_wait = [this](auto began, auto ended) {
     queue_.timeline().add(WaitSpan{WaitReason::data, 0, clock_of(began), clock_of(ended)});
   };
