@@ -249,7 +249,7 @@ TEST(Failures, OfTheEngineBecomeOneLineAndACode) {
   };
   const Outcome failed = with(Error("disk full\nvery", "free some"));
   EXPECT_EQ(failed.code, 1);
-  EXPECT_EQ(failed.err, "cajal: error: disk full very; free some\n");
+  EXPECT_EQ(failed.err, "cajal: error: disk full\\nvery; free some\n");
   EXPECT_EQ(with(InvalidArgument("no text", "give some")).code, 2);
   EXPECT_EQ(with(std::bad_alloc()).code, 1);
   EXPECT_THAT(with(std::bad_alloc()).err, HasSubstr("out of memory; take a smaller --batch"));

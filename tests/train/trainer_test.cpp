@@ -116,11 +116,18 @@ TEST_F(Trainer, AResumeStoppedBeforeItsFirstStepKeepsTheCheckpoint) {
   stopped.stop_in = "encoding";
   EXPECT_THAT(message_of<train::Interrupted>([&] { run(rest, stopped); }), HasSubstr("as it was"));
   EXPECT_TRUE(before == train::contents_of(folder_ / "run/model.safetensors"));
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/.tmp-tokens"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/tokens"));
 
+  // Encoded anew, the tokens are the same, and the run is where it was in them.
   Recorder again;
   EXPECT_EQ(run(rest, again).last_step, 12);
-  EXPECT_THAT(again.warnings, ::testing::Contains(HasSubstr("encoded anew")));
+  EXPECT_THAT(again.warnings, ::testing::Not(::testing::Contains(HasSubstr("encoded anew"))));
+  auto never_cut = options("whole");
+  run(never_cut);
+  auto whole = resumed("whole");
+  whole.steps = 12;
+  run(whole);
+  expect_same_weights("run", "whole");
 }
 
 TEST_F(Trainer, ALostLinkIsNoLostRun) {
