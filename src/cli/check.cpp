@@ -100,7 +100,8 @@ int Check::run(Session& session) {
   const std::string total = fmt::format("{} file{}, {}", files, files == 1 ? "" : "s",
                                         format_bytes(static_cast<std::size_t>(bytes)));
   if (damaged > 0) {
-    throw Error(fmt::format("{} of {} in {} not as written", damaged, total, directory_.string()),
+    throw Error(fmt::format("{} of {} files in {} {} not as written", damaged, files,
+                            directory_.string(), damaged == 1 ? "is" : "are"),
                 "take them from a copy; cajal train --resume names a checkpoint that is whole");
   }
   session.console.line(unchecked == 0 ? total + ": all as they were written"

@@ -169,7 +169,8 @@ std::vector<ManifestEntry> hash_folder(const fs::path& folder, std::vector<Manif
       throw Error(fmt::format("{} is no plain file", file->path().string()), "move it away");
     }
     const auto found = std::ranges::find(known, name, &ManifestEntry::name);
-    entries.push_back(found != known.end() ? std::move(*found) : hash_file(file->path()));
+    const bool is_known = found != known.end() && found->bytes == file->file_size();
+    entries.push_back(is_known ? std::move(*found) : hash_file(file->path()));
   }
   if (error) throw_file_error("read", folder, error.value());
   std::ranges::sort(entries, {}, &ManifestEntry::name);

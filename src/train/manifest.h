@@ -27,8 +27,8 @@ struct Manifest {
 /// Reads the whole file. Throws Error.
 ManifestEntry hash_file(const std::filesystem::path& file);
 
-/// The entries of every file in `folder` but manifest.json; those in `known` are not read again.
-/// Throws Error for what a manifest cannot list: a folder, a link, a pipe.
+/// The entries of every file in `folder` but manifest.json; those in `known`, if as large, are not
+/// read again. Throws Error for what a manifest cannot list: a folder, a link, a pipe.
 std::vector<ManifestEntry> hash_folder(const std::filesystem::path& folder,
                                        std::vector<ManifestEntry> known = {});
 

@@ -156,11 +156,16 @@ void MetricsLog::thin(std::uint64_t size) {
   thin_beyond_ = std::max<std::uint64_t>(thin_beyond_, kept.size() + kept.size() / 4);
 }
 
+/// Not while a line is written: a write that crosses a page shows half of it.
+std::uint64_t MetricsLog::whole_lines() {
+  const std::lock_guard lock(mutex_);
+  struct stat status = {};
+  return ::fstat(fd_.get(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+}
+
 void MetricsLog::sync() {
   const std::lock_guard syncing(syncing_);
-  struct stat status = {};
-  const bool known = ::fstat(fd_.get(), &status) == 0;
-  if (const auto size = static_cast<std::uint64_t>(status.st_size); known && size > thin_beyond_) {
+  if (const std::uint64_t size = whole_lines(); size > thin_beyond_) {
     try {
       thin(size);
     } catch (const std::exception&) {

@@ -42,6 +42,7 @@ class MetricsLog {
 
  private:
   void append(const std::string& line);
+  std::uint64_t whole_lines();  ///< Their bytes.
   void thin(std::uint64_t size);
   std::filesystem::path temporary() const;
 

@@ -71,6 +71,8 @@ void remove_own_folder(const fs::path& folder, const fs::path& scratch) noexcept
   }
   const fs::path doomed = scratch / random_id();
   fs::rename(folder, doomed, error);
+  // Before its files go, so that a power cut shows it whole or not at all.
+  if (!error) sync_directory(folder.parent_path());
   remove_listed(error ? folder : doomed);
 } catch (...) {
   // The folder stays.

@@ -24,9 +24,10 @@ using State = FileCheck::State;
 
 constexpr std::string_view kUnfinished = "unfinished-";
 
+/// A link has none of its own.
 std::optional<std::uint64_t> size_of(const fs::path& file) {
   std::error_code error;
-  if (!fs::is_regular_file(file, error)) return std::nullopt;
+  if (!fs::is_regular_file(fs::symlink_status(file, error))) return std::nullopt;
   const auto size = fs::file_size(file, error);
   return error ? std::nullopt : std::optional<std::uint64_t>(size);
 }
@@ -83,7 +84,7 @@ void Checker::listed(const fs::path& folder, const ManifestEntry& entry) const {
 void Checker::unlisted(const fs::path& folder, const Manifest* manifest) const {
   for (const std::string& name : names_in_folder(directory_ / folder)) {
     if (name == kManifestFile || (manifest != nullptr && manifest->find(name) != nullptr)) continue;
-    if (!size_of(directory_ / folder / name)) continue;
+    if (!fs::is_regular_file(directory_ / folder / name)) continue;
     std::string problem = manifest != nullptr ? "" : reader_problem(directory_ / folder / name);
     const State state = problem.empty() ? State::unchecked : State::damaged;
     if (problem.empty()) problem = manifest != nullptr ? "not of this folder" : "no checksum here";
@@ -155,7 +156,7 @@ void Checker::run() {
   for (const std::string& name : names_in_folder(directory_)) {
     if (name.starts_with(kUnfinished) && fs::is_directory(directory_ / name)) folder(name, true);
   }
-  if (fs::is_directory(directory_ / kTokensFolder)) folder(kTokensFolder, marked);
+  if (fs::is_directory(directory_ / kTokensFolder)) folder(kTokensFolder, false);
   if (!checkpoints.empty()) top(checkpoints.back());
 }
 

@@ -16,7 +16,7 @@ struct FileCheck {
     damaged     ///< `what` says how.
   };
   std::string name;                    ///< In the directory that is checked.
-  std::optional<std::uint64_t> bytes;  ///< None where there is no such file.
+  std::optional<std::uint64_t> bytes;  ///< None of a link, or where there is no such file.
   State state = State::ok;
   std::string what;
 };

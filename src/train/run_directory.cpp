@@ -168,17 +168,25 @@ RunDirectory::RunDirectory(fs::path path, Use use, std::optional<Links> links)
 }
 
 RunDirectory::~RunDirectory() {
-  std::error_code ignored;
-  const bool no_metrics =
-      !fs::exists(path_ / kMetricsFile, ignored) || is_empty_file(path_ / kMetricsFile);
-  if (use_ == Use::begin && no_metrics && checkpoints_in(path_).empty()) {
-    ::unlink((path_ / kMetricsFile).c_str());
-    remove_own_folder(path_ / kTokensFolder, scratch());
+  try {
+    if (use_ == Use::begin) discard_if_unused();
+    std::error_code ignored;
     fs::remove(scratch(), ignored);
-    marker_->remove();
+    for (const fs::path& part : created_) fs::remove(part, ignored);
+  } catch (...) {
+    // Memory has run out; the next start tidies up.
   }
-  fs::remove(scratch(), ignored);
-  for (const fs::path& part : created_) fs::remove(part, ignored);
+}
+
+void RunDirectory::discard_if_unused() {
+  std::error_code error;
+  const fs::path metrics = path_ / kMetricsFile;
+  const bool told_nothing = !fs::exists(metrics, error) || is_empty_file(metrics);
+  if (!marker_->is_in_place() || !told_nothing || !checkpoints_in(path_).empty()) return;
+  ::unlink(metrics.c_str());
+  remove_own_folder(path_ / kTokensFolder, scratch());
+  fs::remove(scratch(), error);
+  marker_->remove();
 }
 
 void RunDirectory::require_own_names(Use use) const {

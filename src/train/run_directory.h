@@ -99,6 +99,7 @@ class RunDirectory {
 
  private:
   void require_own_names(Use use) const;
+  void discard_if_unused();
   void clear_scratch() const;
   std::filesystem::path write_folder(const std::string& name, std::optional<double> loss,
                                      const FolderWriter& write, bool keep_model) const;

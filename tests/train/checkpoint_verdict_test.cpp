@@ -45,7 +45,8 @@ TEST(CheckpointVerdict, RefusesLossesThatAreNotFinite) {
 
 TEST(CheckpointVerdict, RefusesAStateAmidSkippedUpdates) {
   StateHealth amid = good();
-  amid.skipped_in_row = amid.skipped_lately = 9;
+  amid.skipped_in_row = 9;
+  amid.skipped_lately = 9;
   EXPECT_THAT(refusal(amid), HasSubstr("last 9 updates were skipped"));
   StateHealth mostly = good();
   mostly.skipped_lately = 26;

@@ -78,7 +78,7 @@ TEST(Manifest, KnownChecksumsAreNotReckonedAgain) {
   const TemporaryDirectory temporary;
   put(temporary / "a", "abc");
   put(temporary / "b", "abc");
-  const auto entries = hash_folder(temporary.path(), {{"a", 3, 7}, {"gone", 1, 1}});
+  const auto entries = hash_folder(temporary.path(), {{"a", 3, 7}, {"b", 4, 7}, {"gone", 1, 1}});
   EXPECT_THAT(entries,
               ElementsAre(ManifestEntry{"a", 3, 7}, ManifestEntry{"b", 3, 0x78AF5F94892F3950U}));
 }

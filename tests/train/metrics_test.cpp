@@ -176,6 +176,7 @@ TEST(MetricsLog, LinesArriveWhileItIsThinned) {
   });
   for (int i = 0; i < 50; ++i) log.sync();
   writer.join();
+  log.sync();
   const auto steps = steps_of(file);  // Every line parses.
   EXPECT_TRUE(std::ranges::is_sorted(steps));
   EXPECT_EQ(std::ranges::adjacent_find(steps), steps.end());

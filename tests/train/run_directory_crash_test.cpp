@@ -13,10 +13,9 @@
 #include "cajal/error.h"
 #include "checkpoint_fixture.h"
 #include "child_process.h"
+#include "own_file_system.h"
 
 #ifdef __linux__
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/ptrace.h>
 #endif
 
@@ -102,8 +101,6 @@ TEST(RunDirectoryCrash, WriteErrorAnywhere) {
 }
 
 #ifdef __linux__
-
-constexpr int kNotPermitted = 77;
 
 /// Lets the child run up to its `stop`-th entry into or return from the kernel, then kills it.
 /// False when it ended before.
@@ -198,15 +195,6 @@ TEST(RunDirectoryCrash, ABeginningKilledAtEverySystemCallCanBeBegunAgain) {
       break;
     }
   }
-}
-
-/// A file system of its own, seen by this process alone and gone with it.
-void mount_small_file_system(const fs::path& path, const char* options) {
-  if (::unshare(CLONE_NEWNS) != 0 && ::unshare(CLONE_NEWNS | CLONE_NEWUSER) != 0) {
-    ::_exit(kNotPermitted);
-  }
-  ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-  if (::mount("tmpfs", path.c_str(), "tmpfs", 0, options) != 0) ::_exit(kNotPermitted);
 }
 
 /// Publishes step 2 with ever more room (`take` gets how much to leave) until it fits.

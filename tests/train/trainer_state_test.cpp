@@ -69,6 +69,7 @@ TEST(TrainerState, EveryMissingFieldIsNamed) {
   const json whole = json::parse(to_json(example())).flatten();
   for (const auto& [pointer, value] : whole.items()) {
     if (pointer.starts_with("/options/")) continue;
+    if (pointer == "/text") continue;  // States of earlier releases have none.
     json object = json::parse(to_json(example()));
     const json::json_pointer field(pointer);
     object.at(field.parent_pointer()).erase(field.back());
@@ -82,7 +83,8 @@ TEST(TrainerState, EveryFieldOfAnotherTypeIsNamed) {
   const json whole = json::parse(to_json(example())).flatten();
   for (const auto& [pointer, value] : whole.items()) {
     if (pointer.starts_with("/options/")) continue;
-    const std::string problem = problem_with(changed(pointer.c_str(), "text"));
+    const json other = value.is_string() ? json(7) : json("text");
+    const std::string problem = problem_with(changed(pointer.c_str(), other));
     EXPECT_THAT(problem,
                 AllOf(HasSubstr(json::json_pointer(pointer).back() + " is"), Not(HasSubstr("\n"))))
         << pointer;

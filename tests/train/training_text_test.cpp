@@ -45,14 +45,12 @@ class TrainingText : public testing::Test {
     settings_.vocab_size = 260;
   }
 
-  /// Encodes as a run does that begins.
+  /// Encodes as a run does.
   data::CorpusStats encode() {
-    RunDirectory run(run_, RunDirectory::Use::resume);
     TextSource source = TextSource::open(settings_);
     const StageProgress progress = [](std::string_view, double) {};
     const auto tokenizer = source.train_tokenizer(settings_, 1, progress);
-    source.shards(run, settings_, &tokenizer, 1, progress);
-    write(run_ / "metrics.jsonl", "{}\n");  // Or the run would leave nothing behind.
+    source.shards(directory_, settings_, &tokenizer, 1, progress);
     return source.stats();
   }
 
@@ -61,6 +59,7 @@ class TrainingText : public testing::Test {
   TemporaryDirectory dir_;
   fs::path text_ = dir_.path() / "text";
   fs::path run_ = dir_.path() / "run";
+  RunDirectory directory_{run_, RunDirectory::Use::begin};
   Settings settings_;
 };
 
