@@ -27,6 +27,7 @@ std::size_t find_line(std::string_view old, std::size_t from, std::string_view l
 }
 
 bool is_later(std::string_view line) {
+  if (!line.starts_with('{')) return false;
   const auto object = nlohmann::json::parse(line, nullptr, false);
   return object.is_object() && object.contains("step") && object["step"].is_number_integer() &&
          object["step"].get<std::int64_t>() > kLastStep;

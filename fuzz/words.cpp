@@ -1,5 +1,6 @@
 // The split of any bytes into words: the words join to the text, none is empty, and in valid text
 // each ends where GPT-2's regular expression, in PCRE2's hands, ends it.
+#define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
 #include <memory>

@@ -14,13 +14,41 @@
 namespace cajal::data {
 namespace {
 
-std::string reason(int error) { return std::generic_category().message(error); }
+[[noreturn]] void throw_error(std::string_view action, const std::filesystem::path& file,
+                              int error) {
+  std::string_view remedy = "check the path and the disk that it is on";
+  if (error == ENOSPC || error == EDQUOT) remedy = "free some space or name another directory";
+  if (error == EACCES || error == EPERM || error == EROFS) {
+    remedy = "name a place that you may use so";
+  }
+  if (error == EMFILE || error == ENFILE) remedy = "raise the limit of open files (ulimit -n)";
+  throw Error(fmt::format("cannot {} {}: {}", action, file.string(),
+                          std::generic_category().message(error)),
+              remedy);
+}
+
+/// Calls again what a signal interrupted.
+template <class Call>
+auto uninterrupted(Call&& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+FileDescriptor open(const std::filesystem::path& file, int flags) {
+  return FileDescriptor(
+      uninterrupted([&] { return ::open(file.c_str(), flags | O_CLOEXEC, 0644); }));
+}
+
+int flush(int fd) {
+  return uninterrupted([&] { return ::fsync(fd); });
+}
 
 void sync_directory(const std::filesystem::path& file) {
   const auto parent = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
-  const FileDescriptor directory(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const FileDescriptor directory = open(parent, O_RDONLY | O_DIRECTORY);
   // Some file systems cannot sync a directory; the rename itself has already succeeded.
-  if (directory.get() >= 0) ::fsync(directory.get());
+  if (directory.get() >= 0) flush(directory.get());
 }
 
 }  // namespace
@@ -43,15 +71,13 @@ void FileDescriptor::close() {
 
 InputFile::InputFile(std::filesystem::path path) : path_(std::move(path)) {
   // O_NONBLOCK: opening a pipe must not wait for its writer.
-  fd_ = FileDescriptor(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (fd_.get() < 0) throw Error(fmt::format("cannot open {}: {}", path_.string(), reason(errno)));
+  fd_ = open(path_, O_RDONLY | O_NONBLOCK);
+  if (fd_.get() < 0) throw_error("open", path_, errno);
 }
 
 InputFile::Status InputFile::status() const {
   struct stat status = {};
-  if (::fstat(fd_.get(), &status) != 0) {
-    throw Error(fmt::format("cannot read {}: {}", path_.string(), reason(errno)));
-  }
+  if (::fstat(fd_.get(), &status) != 0) throw_error("read", path_, errno);
   if (!S_ISREG(status.st_mode)) throw Error(fmt::format("{} is not a file", path_.string()));
 #ifdef __APPLE__
   const timespec& modified = status.st_mtimespec;
@@ -72,7 +98,7 @@ std::size_t InputFile::read_at(std::uint64_t offset, std::span<char> bytes) cons
     const ssize_t count = ::pread(fd_.get(), bytes.data() + filled, bytes.size() - filled,
                                   static_cast<off_t>(offset + filled));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw Error(fmt::format("cannot read {}: {}", path_.string(), reason(errno)));
+    if (count < 0) throw_error("read", path_, errno);
     if (count == 0) break;
     filled += static_cast<std::size_t>(count);
   }
@@ -81,8 +107,8 @@ std::size_t InputFile::read_at(std::uint64_t offset, std::span<char> bytes) cons
 
 AtomicFile::AtomicFile(std::filesystem::path path)
     : path_(std::move(path)), temporary_(path_.string() + ".partial") {
-  fd_ = FileDescriptor(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (fd_.get() < 0) fail("create", errno);
+  fd_ = open(temporary_, O_WRONLY | O_CREAT | O_TRUNC);
+  if (fd_.get() < 0) throw_error("create", path_, errno);
   pending_ = true;
 }
 
@@ -98,12 +124,6 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
       written_(other.written_),
       pending_(std::exchange(other.pending_, false)) {}
 
-void AtomicFile::fail(std::string_view what, int error) const {
-  const std::string_view remedy =
-      error == ENOSPC ? "free some space or name another directory" : std::string_view();
-  throw Error(fmt::format("cannot {} {}: {}", what, path_.string(), reason(error)), remedy);
-}
-
 void AtomicFile::write(std::string_view bytes) {
   write_at(written_, bytes);
   written_ += bytes.size();
@@ -114,7 +134,7 @@ void AtomicFile::write_at(std::uint64_t offset, std::string_view bytes) {
     const ssize_t count =
         ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail("write", errno);
+    if (count < 0) throw_error("write", path_, errno);
     bytes.remove_prefix(static_cast<std::size_t>(count));
     offset += static_cast<std::uint64_t>(count);
   }
@@ -122,13 +142,13 @@ void AtomicFile::write_at(std::uint64_t offset, std::string_view bytes) {
 
 void AtomicFile::finish() {
   if (fd_.get() < 0) return;
-  if (::fsync(fd_.get()) != 0) fail("write", errno);
+  if (flush(fd_.get()) != 0) throw_error("write", path_, errno);
   fd_.close();
 }
 
 void AtomicFile::commit() {
   finish();
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("write", errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw_error("write", path_, errno);
   pending_ = false;
   sync_directory(path_);
 }

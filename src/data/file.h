@@ -67,8 +67,6 @@ class AtomicFile {
   const std::filesystem::path& path() const { return path_; }
 
  private:
-  [[noreturn]] void fail(std::string_view what, int error) const;
-
   std::filesystem::path path_;
   std::filesystem::path temporary_;
   FileDescriptor fd_;

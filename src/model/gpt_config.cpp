@@ -14,6 +14,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr int kDeepest = 32;  // Levels of config.json; published ones have about 4.
 constexpr std::int64_t kLargestDimension = std::int64_t{1} << 24;
 constexpr std::int64_t kMostLayers = 4096;
 constexpr double kMostParameters = 1e13;  // Counts and sizes in bytes stay far from overflow.
@@ -221,7 +222,14 @@ std::string to_config_json(const GptConfig& config, std::int32_t end_of_text) {
 }
 
 GptConfig parse_config_json(std::string_view text, const std::string& source) {
-  const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  // To print or copy a value takes stack for each level, so a deep one is refused while it is read.
+  const auto check = [&](int depth, json::parse_event_t, json&) {
+    if (depth > kDeepest) {
+      throw Error(fmt::format("{}: nested too deep", source), "copy or download it again");
+    }
+    return true;
+  };
+  const json object = json::parse(text, check, /*allow_exceptions=*/false);
   if (!object.is_object()) {
     throw Error(fmt::format("{}: not a JSON object", source), "copy or download it again");
   }

@@ -57,7 +57,10 @@ bool is_cut(const std::string& text) {
 
 std::string contents(int fd, const fs::path& file) {
   std::array<char, 256> bytes{};
-  const ssize_t got = ::pread(fd, bytes.data(), bytes.size(), 0);
+  ssize_t got = 0;
+  do {
+    got = ::pread(fd, bytes.data(), bytes.size(), 0);
+  } while (got < 0 && errno == EINTR);
   if (got < 0) throw_file_error("read", file, errno);
   return {bytes.data(), static_cast<std::size_t>(got)};
 }

@@ -101,9 +101,19 @@ class Fields {
   std::set<std::string> taken_;
 };
 
+/// {"options": {"data": [text]}} is the deepest that there is. Copying and printing a value call
+/// themselves for every level, so a deep one is refused while it is read.
+constexpr int kDeepest = 4;
+
 json parse(std::string_view text, const std::string& source) {
+  const auto check = [&](int depth, json::parse_event_t, json&) {
+    if (depth > kDeepest) {
+      throw Error(fmt::format("{} is nested too deep", source), "resume from another checkpoint");
+    }
+    return true;
+  };
   try {
-    return json::parse(text);
+    return json::parse(text, check);
   } catch (const json::exception&) {
     throw Error(fmt::format("{} is no whole JSON file", source), "resume from another checkpoint");
   }

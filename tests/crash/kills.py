@@ -93,7 +93,8 @@ class Killer:
             self.program.check(run)
         copy = self.work / "copy"
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(run, copy, symlinks=True)
+        if run.exists():  # It may have been killed before it made anything.
+            shutil.copytree(run, copy, symlinks=True)
         p.resume_or_begin(self.program, copy, [self.text], mode)
         p.same_end(copy, self.wanted)
         if [name for name in os.listdir(copy) if name.startswith(p.TEMPORARY)]:
@@ -116,7 +117,8 @@ class Killer:
                 self.look(run, log, mode)
             except (p.Lost, OSError, ValueError) as loss:
                 self.losses.append(f"kill {self.counts['kills']} ({place} save): {loss}")
-                shutil.copytree(run, self.work / f"lost-{len(self.losses)}", symlinks=True)
+                if run.exists():
+                    shutil.copytree(run, self.work / f"lost-{len(self.losses)}", symlinks=True)
                 break
         shutil.rmtree(run, ignore_errors=True)
 

@@ -166,7 +166,8 @@ class Program:
         if re.search(r"^ +check\b", self.commands, re.M):
             checked = self.call("check", run)
             if checked.returncode != 0:
-                raise Lost(f"cajal check: {checked.stderr.strip() or checked.stdout.strip()}")
+                wrong = [line for line in checked.stdout.splitlines() if not line.endswith("  ok")]
+                raise Lost(f"cajal check: {' / '.join(wrong)} {checked.stderr.strip()}")
         opened = self.call("generate", run, "--prompt", "a", "--max-tokens", "1")
         if opened.returncode != 0:
             raise Lost(f"the checkpoint does not open: {opened.stderr.strip()}")

@@ -8,7 +8,9 @@
 #include <exception>
 #include <filesystem>
 #include <random>
+#include <regex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support.h"
@@ -101,6 +103,28 @@ TEST_P(Replay, LongInputsAreLinear) {
     EXPECT_NO_THROW(GetParam().run(inputs[i])) << "long input " << i;
     const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
     EXPECT_LT(seconds, 20.0) << "long input " << i;
+  }
+}
+
+/// A plain JSON value anywhere in a seed becomes 100,000 nested arrays: no reader may copy, compare
+/// or print such a thing call by call on its stack.
+TEST_P(Replay, DeepValuesDoNotEatTheStack) {
+  constexpr std::size_t kDeep = 100'000;
+  constexpr std::size_t kMostPlaces = 30;
+  const std::string deep = std::string(kDeep, '[') + std::string(kDeep, ']');
+  const std::regex plain(R"(:\s*(null|true|false|-?[0-9.e+-]+))");
+  for (const fs::path& seed : seeds_of(GetParam().name)) {
+    const std::string text = contents_of(seed);
+    std::vector<std::pair<std::size_t, std::size_t>> places;
+    for (std::sregex_iterator match(text.begin(), text.end(), plain), end; match != end; ++match) {
+      places.emplace_back(match->position(1), match->length(1));
+    }
+    const std::size_t stride = places.size() / kMostPlaces + 1;
+    for (std::size_t i = 0; i < places.size(); i += stride) {
+      std::string input = text;
+      input.replace(places[i].first, places[i].second, deep);
+      EXPECT_NO_THROW(GetParam().run(input)) << seed << ", byte " << places[i].first;
+    }
   }
 }
 
