@@ -4,9 +4,10 @@
 #   scripts/test.sh
 #   scripts/test.sh --sanitizers [asan|tsan] [PART...]
 #
-# Without flags two builds: the release preset with all tests, then the runtime's tests again in the
-# debug preset, where host access to memory that in-flight work uses is an error. Between them
-# scripts/test-sync.sh prints cajal-sync's figures. Where nvcc is, the release build has the CUDA
+# Without flags three builds: the release preset with all tests, then the runtime's tests again in the
+# debug preset, where host access to memory that in-flight work uses is an error, and those of the
+# runtime and of data under TSan. Before these scripts/test-sync.sh prints cajal-sync's figures. Where
+# nvcc is, the release build has the CUDA
 # backend, compiled for every architecture of CAJAL_CUDA_ARCHITECTURES; without a GPU its tests are
 # skipped. The last line counts the tests.
 #
@@ -106,7 +107,7 @@ if [ ${#sanitizers[@]} -gt 0 ]; then
 fi
 
 say "Dependencies"
-scripts/install_dependencies.sh --test --sync --cuda
+scripts/install_dependencies.sh --test --sync --cuda --sanitizers
 
 say "Release build"
 cmake --preset release -DCAJAL_TESTS=ON -DCAJAL_BENCHMARKS=ON
@@ -123,6 +124,8 @@ say "The runtime with host access checked"
 cmake --preset debug -DCAJAL_TESTS=ON -DCAJAL_BENCHMARKS=OFF -DCAJAL_CUDA=OFF
 cmake --build build/debug --parallel "$(cores)" --target test_runtime
 run_tests build/debug/tests/runtime
+
+run_sanitized tsan tests/runtime tests/data
 
 say "Result"
 summarise
