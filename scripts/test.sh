@@ -7,9 +7,8 @@
 # Without flags three builds: the release preset with all tests, then the runtime's tests again in the
 # debug preset, where host access to memory that in-flight work uses is an error, and those of the
 # runtime and of data under TSan. Before these scripts/test-sync.sh prints cajal-sync's figures. Where
-# nvcc is, the release build has the CUDA
-# backend, compiled for every architecture of CAJAL_CUDA_ARCHITECTURES; without a GPU its tests are
-# skipped. The last line counts the tests.
+# nvcc is, the release build has the CUDA backend, compiled for every architecture of
+# CAJAL_CUDA_ARCHITECTURES; without a GPU its tests are skipped. The last line counts the tests.
 #
 # With --sanitizers the tests run under ASan and UBSan, then under TSan (clang), or under the one
 # named; PART is a folder of tests/ (runtime, ops, data, model, train, cli, fuzz): those and nothing
