@@ -278,7 +278,7 @@ TEST(TokenizerJson, SurvivesAnyDamage) {
   int refused = 0;
   for (int trial = 0; trial < 1500; ++trial) {
     std::string text = good;
-    for (std::size_t edits = 1 + random.below(4); edits > 0; --edits) {
+    for (std::size_t edits = 1 + random.below(4); edits > 0 && !text.empty(); --edits) {
       const std::size_t at = random.below(text.size());
       switch (random.below(4)) {
         case 0:
