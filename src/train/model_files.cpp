@@ -47,8 +47,8 @@ ModelFiles::ModelFiles(ModelWeights weights, model::GptConfig config, fs::path d
     : directory_(std::move(directory)), config_(config), weights_(std::move(weights)) {}
 
 ModelFiles ModelFiles::open(const fs::path& path) {
-  // The names at the top of a run are links, which a kill or a copy may have left behind; the newest
-  // checkpoint is whole all the same.
+  // The names at the top of a run are links, which a kill or a copy may have left behind; the
+  // newest checkpoint is whole all the same.
   const fs::path folder = RunDirectory::find(path).value_or(path);
   const ModelDirectory directory(folder);
   const model::GptConfig config = read_config(directory);
