@@ -129,7 +129,7 @@ class Experiments:
             shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(run, copy, symlinks=True)
             ended = self.program.train(copy, [], resume=True,
-                                       env=self.disk(copy, FAULT=f"read:{nth}:EIO:once"))
+                                       env=self.disk(copy, FAULT=f"read:{nth}:EIO"))
             if ended.returncode == 0:
                 continue
 
@@ -137,7 +137,7 @@ class Experiments:
                 self.refused_well(ended, FAILURE, "Input/output error")
                 self.nothing_lost(copy, at_least=STEPS)
 
-            self.count("EIO at the nth read of a resume", trial)
+            self.count("EIO at the nth read of a resume and after", trial)
 
     def odd_disks(self):
         for row, settings in (("every call interrupted once (EINTR)", {"EINTR": "1"}),
