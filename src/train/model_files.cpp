@@ -7,6 +7,7 @@
 #include "cajal/error.h"
 #include "train/arena_loader.h"
 #include "train/model_directory.h"
+#include "train/run_directory.h"
 
 namespace cajal::train {
 namespace {
@@ -46,9 +47,12 @@ ModelFiles::ModelFiles(ModelWeights weights, model::GptConfig config, fs::path d
     : directory_(std::move(directory)), config_(config), weights_(std::move(weights)) {}
 
 ModelFiles ModelFiles::open(const fs::path& path) {
-  const ModelDirectory directory(path);
+  // The names at the top of a run are links, which a kill or a copy may have left behind; the
+  // newest checkpoint is whole all the same.
+  const fs::path folder = RunDirectory::find(path).value_or(path);
+  const ModelDirectory directory(folder);
   const model::GptConfig config = read_config(directory);
-  ModelFiles files(ModelWeights(directory, config), config, path);
+  ModelFiles files(ModelWeights(directory, config), config, folder);
   files.tokenizer_ = read_tokenizer(directory, config);
   return files;
 }

@@ -129,7 +129,7 @@ class Experiments:
             shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(run, copy, symlinks=True)
             ended = self.program.train(copy, [], resume=True,
-                                       env=self.disk(copy, FAULT=f"read:{nth}:EIO:once"))
+                                       env=self.disk(copy, FAULT=f"read:{nth}:EIO"))
             if ended.returncode == 0:
                 continue
 
@@ -137,7 +137,7 @@ class Experiments:
                 self.refused_well(ended, FAILURE, "Input/output error")
                 self.nothing_lost(copy, at_least=STEPS)
 
-            self.count("EIO at the nth read of a resume", trial)
+            self.count("EIO at the nth read of a resume and after", trial)
 
     def odd_disks(self):
         for row, settings in (("every call interrupted once (EINTR)", {"EINTR": "1"}),
@@ -265,8 +265,10 @@ class Experiments:
         self.count("two runs on one directory", trial)
 
     def copies(self):
-        for row, links in (("a copied directory", True), ("a copy without links", False)):
-            def trial(links=links):
+        for row, links, lost in (("a copied directory", True, False),
+                                 ("a copy with what its links name", False, False),
+                                 ("a copy that lost its links", True, True)):
+            def trial(links=links, lost=lost):
                 run = self.fresh()
                 process = self.program.start(run, [self.text], False, None, self.work / "log")
                 while process.poll() is None and not p.checkpoints(run):
@@ -277,6 +279,10 @@ class Experiments:
                 shutil.rmtree(copy, ignore_errors=True)
                 shutil.copytree(run, copy, symlinks=links, ignore_dangling_symlinks=True)
                 shutil.rmtree(run)
+                if lost:
+                    for path in copy.iterdir():
+                        if path.is_symlink():
+                            path.unlink()
                 self.nothing_lost(copy)
             self.count(row, trial)
 
