@@ -174,6 +174,7 @@ void check_directory(const fs::path& directory, const std::function<void(const F
     throw InvalidArgument(fmt::format("no directory {}", directory.string()),
                           "give a run, a checkpoint or a folder with a model");
   }
+  RunMarker::require_unlocked(directory, "wait for it to end, or check a copy of it");
   Checker checker(directory, told);
   if (!checkpoints_in(directory).empty() || RunMarker::stands_in(directory)) {
     checker.run();

@@ -23,7 +23,8 @@ struct FileCheck {
 
 /// Reads the files of a run (every checkpoint, the encoded text, the names at its top), of one
 /// checkpoint, or of a folder with a model, and calls `told` for each as soon as it is known.
-/// Throws InvalidArgument for a directory that is none of these.
+/// Throws InvalidArgument for a directory that is none of these, and
+/// for a run that a training is at work in.
 void check_directory(const std::filesystem::path& directory,
                      const std::function<void(const FileCheck&)>& told);
 

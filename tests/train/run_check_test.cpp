@@ -119,6 +119,14 @@ TEST(RunCheck, TakesACheckpointOrAModelByItself) {
   EXPECT_EQ(check(temporary / "model").at("model.safetensors").state, State::damaged);
 }
 
+TEST(RunCheck, ARunThatIsAtWorkIsNotJudged) {
+  const TemporaryDirectory temporary;
+  OpenRun directory(temporary.path());
+  publish(directory, 1);
+  EXPECT_THROW(check(temporary.path()), InvalidArgument);
+  EXPECT_EQ(check(temporary / "checkpoint-1").at("config.json").state, State::ok);
+}
+
 TEST(RunCheck, RefusesWhatIsNeither) {
   const TemporaryDirectory temporary;
   EXPECT_THROW(check(temporary / "none"), InvalidArgument);
