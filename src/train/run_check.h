@@ -12,6 +12,7 @@ namespace cajal::train {
 struct FileCheck {
   enum class State {
     ok,         ///< As it was written.
+    stale,      ///< Led to the newest checkpoint, and the next run mends it; nothing is lost.
     unchecked,  ///< There is no checksum of it; `what` says why.
     damaged     ///< `what` says how.
   };
