@@ -269,8 +269,8 @@ TEST(RunDirectory, ALiveRunIsNotResumedHoweverItsCheckpointsLook) {
     find_origin(options);
     ADD_FAILURE() << "resumed";
   } catch (const InvalidArgument& error) {
-    EXPECT_THAT(error.what(), HasSubstr(fmt::format("in use by another training (process {})",
-                                                    ::getpid())));
+    EXPECT_THAT(error.what(),
+                HasSubstr(fmt::format("in use by another training (process {})", ::getpid())));
   }
 }
 
