@@ -50,6 +50,20 @@ std::string indented(const std::string& text) {
   return out + line + '\n';
 }
 
+const char* word_for(FileCheck::State state) {
+  switch (state) {
+    case FileCheck::State::ok:
+      return "ok";
+    case FileCheck::State::stale:
+      return "note";
+    case FileCheck::State::unchecked:
+      return "unchecked";
+    case FileCheck::State::damaged:
+      return "DAMAGED";
+  }
+  return "";
+}
+
 /// Name, bytes, "ok" or what is wrong; what does not fit into a line goes below it.
 std::string describe(const FileCheck& check) {
   const std::string name = one_line(check.name);
@@ -61,7 +75,7 @@ std::string describe(const FileCheck& check) {
   std::string line = fmt::format("{:<{}}{:>{}}  ", name.size() > kNameWidth ? "" : name, kNameWidth,
                                  bytes, kBytesWidth);
   if (line.size() + what.size() <= kWidth) return out + line + what + '\n';
-  line += check.state == FileCheck::State::damaged ? "DAMAGED" : "unchecked";
+  line += word_for(check.state);
   return out + line + '\n' + indented(what);
 }
 

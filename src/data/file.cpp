@@ -6,26 +6,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <system_error>
 #include <utility>
 
 #include "cajal/error.h"
+#include "data/file_error.h"
 
 namespace cajal::data {
 namespace {
-
-[[noreturn]] void throw_error(std::string_view action, const std::filesystem::path& file,
-                              int error) {
-  std::string_view remedy = "check the path and the disk that it is on";
-  if (error == ENOSPC || error == EDQUOT) remedy = "free some space or name another directory";
-  if (error == EACCES || error == EPERM || error == EROFS) {
-    remedy = "name a place that you may use so";
-  }
-  if (error == EMFILE || error == ENFILE) remedy = "raise the limit of open files (ulimit -n)";
-  throw Error(fmt::format("cannot {} {}: {}", action, file.string(),
-                          std::generic_category().message(error)),
-              remedy);
-}
 
 /// Calls again what a signal interrupted.
 template <class Call>
@@ -72,13 +59,15 @@ void FileDescriptor::close() {
 InputFile::InputFile(std::filesystem::path path) : path_(std::move(path)) {
   // O_NONBLOCK: opening a pipe must not wait for its writer.
   fd_ = open(path_, O_RDONLY | O_NONBLOCK);
-  if (fd_.get() < 0) throw_error("open", path_, errno);
+  if (fd_.get() < 0) throw_file_error("open", path_, errno);
 }
 
 InputFile::Status InputFile::status() const {
   struct stat status = {};
-  if (::fstat(fd_.get(), &status) != 0) throw_error("read", path_, errno);
-  if (!S_ISREG(status.st_mode)) throw Error(fmt::format("{} is not a file", path_.string()));
+  if (::fstat(fd_.get(), &status) != 0) throw_file_error("read", path_, errno);
+  if (!S_ISREG(status.st_mode)) {
+    throw Error(fmt::format("{} is not a file", path_.string()), "name a file");
+  }
 #ifdef __APPLE__
   const timespec& modified = status.st_mtimespec;
 #else
@@ -98,7 +87,7 @@ std::size_t InputFile::read_at(std::uint64_t offset, std::span<char> bytes) cons
     const ssize_t count = ::pread(fd_.get(), bytes.data() + filled, bytes.size() - filled,
                                   static_cast<off_t>(offset + filled));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw_error("read", path_, errno);
+    if (count < 0) throw_file_error("read", path_, errno);
     if (count == 0) break;
     filled += static_cast<std::size_t>(count);
   }
@@ -108,7 +97,7 @@ std::size_t InputFile::read_at(std::uint64_t offset, std::span<char> bytes) cons
 AtomicFile::AtomicFile(std::filesystem::path path)
     : path_(std::move(path)), temporary_(path_.string() + ".partial") {
   fd_ = open(temporary_, O_WRONLY | O_CREAT | O_TRUNC);
-  if (fd_.get() < 0) throw_error("create", path_, errno);
+  if (fd_.get() < 0) throw_file_error("create", path_, errno);
   pending_ = true;
 }
 
@@ -134,7 +123,7 @@ void AtomicFile::write_at(std::uint64_t offset, std::string_view bytes) {
     const ssize_t count =
         ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw_error("write", path_, errno);
+    if (count < 0) throw_file_error("write", path_, errno);
     bytes.remove_prefix(static_cast<std::size_t>(count));
     offset += static_cast<std::uint64_t>(count);
   }
@@ -142,13 +131,13 @@ void AtomicFile::write_at(std::uint64_t offset, std::string_view bytes) {
 
 void AtomicFile::finish() {
   if (fd_.get() < 0) return;
-  if (flush(fd_.get()) != 0) throw_error("write", path_, errno);
+  if (flush(fd_.get()) != 0) throw_file_error("write", path_, errno);
   fd_.close();
 }
 
 void AtomicFile::commit() {
   finish();
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw_error("write", path_, errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw_file_error("write", path_, errno);
   pending_ = false;
   sync_directory(path_);
 }

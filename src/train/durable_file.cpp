@@ -11,60 +11,11 @@
 #include <system_error>
 #include <vector>
 
-#include "cajal/error.h"
 #include "data/parallel.h"
 
 namespace cajal::train {
 
 namespace fs = std::filesystem;
-
-namespace {
-
-std::string_view remedy_for(int error) {
-  switch (error) {
-    case ENOSPC:
-    case EDQUOT:
-      return "free some space or use another disk";
-    case EIO:
-    case ENXIO:
-    case ENODEV:
-      return "the disk or its connection fails: look at the system's log, and use another disk";
-    case ESTALE:
-    case ENOTCONN:
-    case EHOSTDOWN:
-    case ETIMEDOUT:
-      return "the network file system lost it: mount that again, or use a local disk";
-    case EXDEV:
-      return "keep the whole directory on one file system";
-    case EBUSY:
-    case ETXTBSY:
-      return "another program uses it; end that, or use another place";
-    case ELOOP:
-      return "its links lead in a circle; name the place that is meant";
-    case ENAMETOOLONG:
-      return "use a shorter path";
-    case ENOTDIR:
-    case EISDIR:
-    case ENOTEMPTY:
-    case EEXIST:
-      return "something else has that name; move it away";
-    case EFBIG:
-      return "raise the file size limit (ulimit -f) or use another file system";
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return "use a place that you may write to";
-    case EMFILE:
-    case ENFILE:
-      return "raise the limit of open files (ulimit -n)";
-    case ENOENT:
-      return "check the path";
-    default:
-      return {};
-  }
-}
-
-}  // namespace
 
 std::string random_id() {
   std::random_device device;
@@ -74,12 +25,6 @@ std::string random_id() {
 
 fs::path temporary_name(const fs::path& file) {
   return file.parent_path() / (std::string(kTemporaryPrefix) + random_id());
-}
-
-void throw_file_error(std::string_view action, const fs::path& file, int error) {
-  throw Error(fmt::format("cannot {} {}: {}", action, file.string(),
-                          std::generic_category().message(error)),
-              remedy_for(error));
 }
 
 FileDescriptor::~FileDescriptor() { close(); }

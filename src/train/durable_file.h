@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "data/file_error.h"
 #include "train/checksum.h"
 
 namespace cajal::train {
@@ -23,9 +24,7 @@ std::filesystem::path temporary_name(const std::filesystem::path& file);
 /// 64 random bits as 16 hexadecimal digits.
 std::string random_id();
 
-/// Throws Error "cannot `action` `file`: reason; remedy" for an errno.
-[[noreturn]] void throw_file_error(std::string_view action, const std::filesystem::path& file,
-                                   int error);
+using data::throw_file_error;
 
 /// Owns an open file.
 class FileDescriptor {

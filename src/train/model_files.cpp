@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <system_error>
 #include <utility>
 
 #include "cajal/error.h"
 #include "train/arena_loader.h"
+#include "train/manifest.h"
 #include "train/model_directory.h"
+#include "train/run_adopt.h"
 #include "train/run_directory.h"
 
 namespace cajal::train {
@@ -41,20 +44,44 @@ std::shared_ptr<const data::Tokenizer> read_tokenizer(const ModelDirectory& dire
   return tokenizer;
 }
 
+/// Of a run the newest checkpoint, whatever has become of the links to it; else the folder itself.
+/// Only a run's: the trainer of transformers calls its folders checkpoint-N too. And not by a link,
+/// which may lead anywhere.
+fs::path folder_with_model(const fs::path& path) {
+  auto newest = RunDirectory::find(path);
+  std::error_code error;
+  if (!newest || fs::is_symlink(fs::symlink_status(*newest, error))) return path;
+  const bool is_run = fs::exists(*newest / kManifestFile, error) || is_earlier_run(path);
+  return is_run ? *std::move(newest) : path;
+}
+
 }  // namespace
 
 ModelFiles::ModelFiles(ModelWeights weights, model::GptConfig config, fs::path directory)
     : directory_(std::move(directory)), config_(config), weights_(std::move(weights)) {}
 
-ModelFiles ModelFiles::open(const fs::path& path) {
-  // The names at the top of a run are links, which a kill or a copy may have left behind; the
-  // newest checkpoint is whole all the same.
-  const fs::path folder = RunDirectory::find(path).value_or(path);
+ModelFiles ModelFiles::open_folder(const fs::path& path, const fs::path& folder) {
   const ModelDirectory directory(folder);
   const model::GptConfig config = read_config(directory);
-  ModelFiles files(ModelWeights(directory, config), config, folder);
+  ModelFiles files(ModelWeights(directory, config), config, path);
   files.tokenizer_ = read_tokenizer(directory, config);
+  // A run on token shards has none, but may be given one.
+  if (!files.tokenizer_ && folder != path) {
+    files.tokenizer_ = read_tokenizer(ModelDirectory(path), config);
+  }
   return files;
+}
+
+ModelFiles ModelFiles::open(const fs::path& path) {
+  for (;;) {
+    const fs::path folder = folder_with_model(path);
+    try {
+      return open_folder(path, folder);
+    } catch (const Error&) {
+      // A training may have removed it meanwhile, and then there is a newer one.
+      if (folder_with_model(path) == folder) throw;
+    }
+  }
 }
 
 std::shared_ptr<const data::Tokenizer> ModelFiles::require_tokenizer() const {

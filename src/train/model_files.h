@@ -24,6 +24,7 @@ inline constexpr const char* kTokenizerFile = "tokenizer.json";
 /// leads out of it (train/model_directory.h).
 class ModelFiles {
  public:
+  /// Opens the newest checkpoint of a run by its name, and any other folder as it is.
   /// Reads config.json, the headers of all weights and the tokenizer; changes nothing. Throws
   /// InvalidArgument when the folder holds no model, else Error that names file and tensor:
   /// something is missing, of another shape or type, or would compute something else; a tokenizer
@@ -44,6 +45,8 @@ class ModelFiles {
   void load_weights(CommandQueue& queue, const model::Gpt& gpt) const;
 
  private:
+  static ModelFiles open_folder(const std::filesystem::path& path,
+                                const std::filesystem::path& folder);
   ModelFiles(ModelWeights weights, model::GptConfig config, std::filesystem::path directory);
 
   std::filesystem::path directory_;

@@ -69,6 +69,7 @@ class Checker {
   void listed(const fs::path& folder, const ManifestEntry& entry) const;
   void unlisted(const fs::path& folder, const Manifest* manifest) const;
   void top(const fs::path& newest) const;
+  void placed(const Manifest* newest, const ManifestEntry& entry) const;
   void latest(const fs::path& newest) const;
 
   fs::path directory_;
@@ -112,38 +113,56 @@ void Checker::folder(const fs::path& name, bool must_have_manifest) {
 void Checker::latest(const fs::path& newest) const {
   const fs::path file = directory_ / kLatest;
   std::error_code error;
-  std::string problem;
   if (!fs::exists(fs::symlink_status(file, error))) {
-    problem = "is missing; the next cajal train --resume makes it";
-  } else if (is_link(file) && fs::read_symlink(file).filename() != newest.filename()) {
-    problem = fmt::format("names {}, and the newest is {}", fs::read_symlink(file).string(),
-                          newest.filename().string());
-  } else {
-    try {
-      require_own_latest(directory_);
-    } catch (const Error&) {
-      problem = "is no link to a checkpoint";
-    }
-  }
-  tell(kLatest, problem);
-}
-
-/// What leads to the newest checkpoint: links, or files with a manifest of their own.
-void Checker::top(const fs::path& newest) const {
-  latest(newest);
-  if (is_link(directory_ / kManifestFile)) {
-    for (const std::string& name : names_in_folder(directory_)) {
-      const fs::path file = directory_ / name;
-      if (!is_link(file) || name == kLatest) continue;
-      const bool leads = fs::exists(file) || fs::read_symlink(file).begin()->string() != kLatest;
-      tell(name, leads ? "" : "is a link to nothing");
-    }
+    tell(kLatest, State::stale, "is missing; the next run makes it");
     return;
   }
   try {
+    require_own_latest(directory_);
+  } catch (const Error&) {
+    tell(kLatest, "is no link to a checkpoint");
+    return;
+  }
+  if (is_link(file) && fs::read_symlink(file).filename() != newest.filename()) {
+    tell(kLatest, State::stale,
+         fmt::format("names {}, and the newest is {}; the next run mends it",
+                     fs::read_symlink(file).string(), newest.filename().string()));
+    return;
+  }
+  tell(kLatest, "");
+}
+
+/// A copy at the top, put there one by one: all of one checkpoint, or some of the newest already.
+void Checker::placed(const Manifest* newest, const ManifestEntry& entry) const {
+  const ManifestEntry* next = newest != nullptr ? newest->find(entry.name) : nullptr;
+  if (next != nullptr && *next != entry && problem_with(directory_, *next).empty()) {
+    tell(entry.name, State::stale, "is the newest checkpoint's; the next run lists it");
+  } else {
+    listed("", entry);
+  }
+}
+
+/// What leads to the newest checkpoint: links, or files with a manifest of their own. A model is
+/// opened without them.
+void Checker::top(const fs::path& newest) const {
+  latest(newest);
+  for (const std::string& name : names_in_folder(directory_)) {
+    const fs::path file = directory_ / name;
+    if (!is_link(file) || name == kLatest) continue;
+    if (fs::exists(file) || fs::read_symlink(file).begin()->string() != kLatest) {
+      tell(name, "");
+    } else {
+      tell(name, State::stale, "is a link to nothing; the next run mends it");
+    }
+  }
+  if (is_link(directory_ / kManifestFile)) return;
+  try {
     const auto manifest = read_manifest(directory_);
     if (!manifest) return;
-    for (const ManifestEntry& entry : manifest->files) listed("", entry);
+    const auto of_newest = read_manifest(newest);
+    for (const ManifestEntry& entry : manifest->files) {
+      if (!is_link(directory_ / entry.name)) placed(of_newest ? &*of_newest : nullptr, entry);
+    }
   } catch (const Error& error) {
     tell(kManifestFile, error.what());
   }
@@ -174,6 +193,7 @@ void check_directory(const fs::path& directory, const std::function<void(const F
     throw InvalidArgument(fmt::format("no directory {}", directory.string()),
                           "give a run, a checkpoint or a folder with a model");
   }
+  RunMarker::require_unlocked(directory, "wait for it to end, or check a copy of it");
   Checker checker(directory, told);
   if (!checkpoints_in(directory).empty() || RunMarker::stands_in(directory)) {
     checker.run();

@@ -246,6 +246,11 @@ std::optional<fs::path> RunDirectory::find_whole(const fs::path& path) {
   return newest;
 }
 
+void RunDirectory::require_unused(const fs::path& path) {
+  RunMarker::require_unlocked(without_trailing_slash(path),
+                              "wait for it to end, or choose another --out");
+}
+
 std::int64_t RunDirectory::latest_step() const {
   const auto newest = find(path_);
   return newest ? checkpoint_name(*newest).step : -1;

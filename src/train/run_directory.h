@@ -63,6 +63,9 @@ class RunDirectory {
   /// damaged file, and as the remedy the next checkpoint that is whole.
   static std::optional<std::filesystem::path> find_whole(const std::filesystem::path& path);
 
+  /// Throws InvalidArgument when a training is at work there, which changes what find() finds.
+  static void require_unused(const std::filesystem::path& path);
+
   const std::filesystem::path& path() const { return path_; }
   Links links() const { return links_; }
   /// What the user should know of the directory as it was found, a line each.

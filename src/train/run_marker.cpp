@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "cajal/error.h"
 
@@ -72,6 +74,22 @@ bool is_same_file(int fd, const fs::path& file) {
          open.st_dev == there.st_dev && open.st_ino == there.st_ino;
 }
 
+bool try_lock(int fd, int kind) {
+  int result = 0;
+  do {
+    result = ::flock(fd, kind | LOCK_NB);
+  } while (result != 0 && errno == EINTR);
+  return result == 0;
+}
+
+[[noreturn]] void refuse_in_use(int fd, const fs::path& file, std::string_view remedy) {
+  const auto owner = parse(contents(fd, file));
+  throw InvalidArgument(
+      fmt::format("{} is in use by another training (process {})", file.parent_path().string(),
+                  owner ? std::to_string(owner->process) : "unknown"),
+      remedy);
+}
+
 [[noreturn]] void refuse_foreign(const fs::path& file) {
   throw InvalidArgument(fmt::format("{} was not written by this version of cajal", file.string()),
                         "choose another --out, or move that file away");
@@ -111,18 +129,27 @@ RunMarker::RunMarker(const fs::path& run) : file_(run / kFile) {
   write();
 }
 
+void RunMarker::require_unlocked(const fs::path& run, std::string_view remedy) {
+  if (!stands_in(run)) return;
+  const fs::path file = run / kFile;
+  const FileDescriptor fd = open_file(file, O_RDONLY, "read");
+  // Shared, so that several may look at once; it ends with the descriptor.
+  if (!try_lock(fd.get(), LOCK_SH) && errno == EWOULDBLOCK) refuse_in_use(fd.get(), file, remedy);
+}
+
 void RunMarker::lock() {
-  if (::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) return;
-  if (errno == EWOULDBLOCK) {
-    const auto owner = parse(contents(fd_.get(), file_));
-    throw InvalidArgument(
-        fmt::format("{} is in use by another training (process {})", file_.parent_path().string(),
-                    owner ? std::to_string(owner->process) : "unknown"),
-        "wait for it to end, or choose another --out");
-  }
-  // Some network file systems have no locks: a run there is worth more than the guard.
-  if (errno != ENOLCK && errno != ENOTSUP && errno != ENOSYS && errno != EINVAL) {
-    throw_file_error("lock", file_, errno);
+  // require_unlocked() of another process has it for a moment only.
+  constexpr int kTries = 5;
+  constexpr std::chrono::milliseconds kPause{2};
+  for (int tries = 1; !try_lock(fd_.get(), LOCK_EX); ++tries) {
+    const int error = errno;
+    // Some network file systems have no locks: a run there is worth more than the guard.
+    if (error == ENOLCK || error == ENOTSUP || error == ENOSYS || error == EINVAL) return;
+    if (error != EWOULDBLOCK) throw_file_error("lock", file_, error);
+    if (tries == kTries) {
+      refuse_in_use(fd_.get(), file_, "wait for it to end, or choose another --out");
+    }
+    std::this_thread::sleep_for(kPause);
   }
 }
 
@@ -130,7 +157,10 @@ void RunMarker::lock() {
 void RunMarker::write() {
   const std::string text = marker_text(id_);
   if (!made_) {
-    [[maybe_unused]] const ssize_t told = ::pwrite(fd_.get(), text.data(), text.size(), 0);
+    ssize_t told = 0;
+    do {
+      told = ::pwrite(fd_.get(), text.data(), text.size(), 0);
+    } while (told < 0 && errno == EINTR);
     return;
   }
   try {

@@ -21,6 +21,10 @@ class RunMarker {
   /// InvalidArgument for a file of that name that cajal did not write.
   static bool stands_in(const std::filesystem::path& run);
 
+  /// Throws InvalidArgument with `remedy` when a process, this one included, has the lock of the
+  /// marker in `run`. Changes nothing.
+  static void require_unlocked(const std::filesystem::path& run, std::string_view remedy);
+
   /// Makes the marker where there is none, and takes the lock. Throws InvalidArgument when another
   /// process has it, Error where it cannot be written.
   explicit RunMarker(const std::filesystem::path& run);

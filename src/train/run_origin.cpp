@@ -24,6 +24,8 @@ void open_model(const fs::path& folder, RunOrigin& origin) {
 
 RunOrigin resumed(const TrainOptions& options) {
   if (options.init) throw InvalidArgument("--resume and --init exclude each other", "give one");
+  // First of all: another training removes checkpoints while they are read.
+  RunDirectory::require_unused(options.out);
   const auto latest = RunDirectory::find_whole(options.out);
   if (!latest) {
     throw InvalidArgument(

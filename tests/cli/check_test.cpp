@@ -51,6 +51,18 @@ TEST(Check, DamageIsToldAndEndsWithOne) {
   for (const std::string& line : lines_of(outcome.out)) EXPECT_LE(line.size(), 80U) << line;
 }
 
+TEST(Check, ALatestThatTheNextRunMendsIsANote) {
+  const TemporaryDirectory temporary;
+  const auto run = temporary.path() / "run";
+  make_run(run);
+  std::filesystem::remove(run / "latest");
+  std::filesystem::create_symlink("checkpoint-4", run / "latest");
+  const Outcome outcome = run_cajal({"check", run.string()}, Engine());
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("note\n    names checkpoint-4, and the newest is"),
+                                 HasSubstr("all as they were written")));
+}
+
 TEST(Check, AModelFromElsewhereHasNoChecksums) {
   const TemporaryDirectory temporary;
   temporary.write("config.json", "{}");

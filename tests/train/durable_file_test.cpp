@@ -19,8 +19,7 @@ using testing::HasSubstr;
 using testing::StartsWith;
 
 TEST(FileErrors, EachHasAReasonAndARemedy) {
-  for (const int error : {ENOSPC, EDQUOT, EIO, EROFS, EFBIG, ESTALE, EACCES, EPERM, EMFILE, ENFILE,
-                          ENOENT, EXDEV, EBUSY, ENOTDIR, EISDIR, ENAMETOOLONG, ELOOP}) {
+  for (int error = 1; error < 140; ++error) {  // More than there are on Linux.
     try {
       throw_file_error("write", "runs/a", error);
     } catch (const Error& thrown) {

@@ -10,6 +10,7 @@
 #include "device_fixture.h"
 #include "model_folder.h"
 #include "train/arena_loader.h"
+#include "train/manifest.h"
 
 namespace cajal::train {
 namespace {
@@ -106,6 +107,49 @@ TEST_F(ModelFilesTest, EveryPublishedFormGivesTheSameWeights) {
     folder_.put_shards(mixed, count);
     check("shards");
   }
+}
+
+/// A run is opened by the names of its checkpoints: its links may be lost, half made, or old.
+TEST_F(ModelFilesTest, ARunOpensWithoutLinks) {
+  namespace fs = std::filesystem;
+  folder_.put_all();
+  const TemporaryDirectory run;
+  const auto add = [&](const char* checkpoint) {
+    fs::create_directory(run / checkpoint);
+    for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
+      fs::copy(folder_ / name, run / checkpoint / name);
+    }
+    write_manifest(run / checkpoint, {hash_folder(run / checkpoint, {}), std::nullopt});
+  };
+  add("checkpoint-9");
+  EXPECT_NE(ModelFiles::open(run.path()).tokenizer(), nullptr);  // A copy that lost the marker too.
+  fs::create_symlink("checkpoint-9", run / "latest");
+  fs::create_symlink("latest/config.json", run / "config.json");
+  EXPECT_NE(ModelFiles::open(run.path()).tokenizer(), nullptr);
+  put(run / "checkpoint-9/config.json", "{}");  // From here on the older one does not open.
+  EXPECT_NE(problem_with(run.path()), "");
+  add("checkpoint-10");
+  EXPECT_NE(ModelFiles::open(run.path()).tokenizer(), nullptr);
+  // One on token shards has no tokenizer, and is given one where its user sees it.
+  fs::remove(run / "checkpoint-10/tokenizer.json");
+  EXPECT_THAT([&] { ModelFiles::open(run.path()).require_tokenizer(); },
+              ::testing::ThrowsMessage<InvalidArgument>(
+                  HasSubstr(run.path().string() + " has no tokenizer.json")));
+  fs::copy(folder_ / "tokenizer.json", run / "tokenizer.json");
+  EXPECT_NE(ModelFiles::open(run.path()).tokenizer(), nullptr);
+  // Nor may a name lead out of the folder.
+  fs::create_directory_symlink(folder_.path(), run / "checkpoint-11");
+  write_manifest(folder_.path(), {});
+  EXPECT_NE(problem_with(run.path()), "");
+}
+
+/// The trainer of transformers puts the final model beside folders of that name.
+TEST_F(ModelFilesTest, OtherFoldersOfCheckpointsAreNoRun) {
+  folder_.put_all();
+  std::filesystem::create_directory(folder_ / "checkpoint-500");
+  put(folder_ / "checkpoint-500/config.json", "{}");
+  put(folder_ / "checkpoint-500/trainer_state.json", R"({"global_step":500,"epoch":1.0})");
+  EXPECT_EQ(problem_with(folder_.path()), "");
 }
 
 TEST_F(ModelFilesTest, AnyPieceLoadsTheSame) {

@@ -85,15 +85,48 @@ TEST(RunCheck, SeesWhatIsMissingAndWrongLinks) {
   make_run(temporary.path());
   fs::remove(temporary / "checkpoint-2/model.safetensors");
   fs::remove(temporary / "checkpoint-1/manifest.json");
-  fs::remove(temporary / "latest");
-  fs::create_symlink("checkpoint-1", temporary / "latest");
   const auto damaged = damage_in(temporary.path());
   EXPECT_EQ(damaged.at("checkpoint-2/model.safetensors"), "is missing");
   EXPECT_EQ(damaged.at("checkpoint-1/manifest.json"), "is missing");
-  EXPECT_EQ(damaged.at("latest"), "names checkpoint-1, and the newest is checkpoint-2");
   EXPECT_EQ(check(temporary.path()).at("checkpoint-2/model.safetensors").bytes, std::nullopt);
   fs::remove(temporary / "latest");
-  EXPECT_THAT(damage_in(temporary.path()).at("latest"), HasSubstr("is missing"));
+  put(temporary / "latest", "mine");
+  EXPECT_EQ(damage_in(temporary.path()).at("latest"), "is no link to a checkpoint");
+}
+
+/// As a power cut between a checkpoint and the names that lead to it leaves them.
+TEST(RunCheck, NamesThatTheNextRunMendsAreNoDamage) {
+  const TemporaryDirectory temporary;
+  make_run(temporary.path());
+  const auto stale = [&](const char* name) {
+    EXPECT_THAT(damage_in(temporary.path()), testing::IsEmpty());
+    const auto files = check(temporary.path());
+    EXPECT_EQ(files.at(name).state, State::stale) << name;
+    return files.at(name).what;
+  };
+  fs::remove(temporary / "latest");
+  EXPECT_THAT(stale("latest"), HasSubstr("is missing; the next run"));
+  fs::create_symlink("checkpoint-1", temporary / "latest");
+  EXPECT_THAT(stale("latest"),
+              HasSubstr("names checkpoint-1, and the newest is checkpoint-2; the"));
+  fs::remove_all(temporary / "checkpoint-1");
+  EXPECT_THAT(stale("config.json"), HasSubstr("link to nothing; the next run"));
+  { const RunDirectory mended(temporary.path(), kResume); }
+  for (const auto& [name, file] : check(temporary.path())) EXPECT_EQ(file.state, State::ok) << name;
+}
+
+TEST(RunCheck, CopiesThatAreNewerThanTheirListAreNoDamage) {
+  const TemporaryDirectory temporary;
+  make_run(temporary.path(), Links::copies);
+  auto list = *read_manifest(temporary / "checkpoint-1");
+  std::erase_if(list.files, [](const ManifestEntry& entry) {
+    return entry.name != "config.json" && entry.name != "model.safetensors";
+  });
+  write_manifest(temporary.path(), list);
+  EXPECT_THAT(damage_in(temporary.path()), testing::IsEmpty());
+  EXPECT_EQ(check(temporary.path()).at("config.json").state, State::stale);
+  put(temporary / "config.json", "?");
+  EXPECT_THAT(damage_in(temporary.path()), Contains(Key("config.json")));
 }
 
 TEST(RunCheck, AStateOfAnotherStepIsNoticed) {
@@ -117,6 +150,14 @@ TEST(RunCheck, TakesACheckpointOrAModelByItself) {
   EXPECT_EQ(check(temporary / "model").at("model.safetensors").state, State::unchecked);
   fs::resize_file(temporary / "model/model.safetensors", 1000);
   EXPECT_EQ(check(temporary / "model").at("model.safetensors").state, State::damaged);
+}
+
+TEST(RunCheck, ARunThatIsAtWorkIsNotJudged) {
+  const TemporaryDirectory temporary;
+  OpenRun directory(temporary.path());
+  publish(directory, 1);
+  EXPECT_THROW(check(temporary.path()), InvalidArgument);
+  EXPECT_EQ(check(temporary / "checkpoint-1").at("config.json").state, State::ok);
 }
 
 TEST(RunCheck, RefusesWhatIsNeither) {

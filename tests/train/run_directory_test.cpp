@@ -1,14 +1,17 @@
 #include "train/run_directory.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <memory>
 #include <stdexcept>
 
 #include "cajal/error.h"
 #include "checkpoint_fixture.h"
 #include "child_process.h"
+#include "train/run_origin.h"
 
 namespace cajal::train {
 namespace {
@@ -252,6 +255,33 @@ TEST(RunDirectory, HasOneWriterAtATime) {
               0);
   }
   EXPECT_EQ(problem_with(temporary.path()), "");
+}
+
+TEST(RunDirectory, ALiveRunIsNotResumedHoweverItsCheckpointsLook) {
+  const TemporaryDirectory temporary;
+  TrainOptions options;
+  options.out = temporary.path();
+  options.resume = true;
+  OpenRun directory(temporary.path());
+  publish(directory, 1);
+  fs::remove(temporary / "checkpoint-1/config.json");  // As while it is pruned.
+  try {
+    find_origin(options);
+    ADD_FAILURE() << "resumed";
+  } catch (const InvalidArgument& error) {
+    EXPECT_THAT(error.what(),
+                HasSubstr(fmt::format("in use by another training (process {})", ::getpid())));
+  }
+}
+
+TEST(RunDirectory, ALookAtTheLockDoesNotKeepIt) {
+  const TemporaryDirectory temporary;
+  RunDirectory::require_unused(temporary / "none");
+  { const OpenRun directory(temporary.path()); }
+  publish(*std::make_unique<OpenRun>(temporary.path()), 1);
+  for (int looks = 0; looks < 2; ++looks) RunDirectory::require_unused(temporary.path());
+  const OpenRun directory(temporary.path());
+  EXPECT_THROW(RunDirectory::require_unused(temporary.path()), InvalidArgument);
 }
 
 TEST(RunDirectory, ALockEndsWithItsProcess) {
