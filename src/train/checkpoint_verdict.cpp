@@ -20,9 +20,8 @@ std::optional<std::string> why_not_keep(const StateHealth& health) {
   if (!std::isfinite(health.loss)) return "its loss is not finite";
   if (!std::isfinite(health.validation_loss)) return "its validation loss is not finite";
   const double guess = std::log(static_cast<double>(health.vocab));
-  if (health.validation_loss > guess + kSpareNats) {
-    return fmt::format("its validation loss is {:.4g}, where guessing has {:.4g}",
-                       health.validation_loss, guess);
+  if (health.loss > guess + kSpareNats) {
+    return fmt::format("its loss is {:.4g}, where guessing has {:.4g}", health.loss, guess);
   }
   return std::nullopt;
 }

@@ -19,9 +19,10 @@ struct StateHealth {
 
 /// Why a checkpoint of this state must not take the place of the one before, as the end of a
 /// sentence ("its loss is not finite"); nothing when it may. A state is good when its own step was
-/// applied with a finite loss, most updates since the checkpoint before were, and its loss on
-/// held-out text is finite and no worse than a guess among all tokens (with a nat to spare, for a
-/// model that has just begun).
+/// applied with a finite loss no worse than a guess among all tokens (with a nat to spare, for a
+/// model that has just begun), most updates since the checkpoint before were applied, and its loss
+/// on held-out text is finite. How high that one is says nothing: a model that has learnt a small
+/// text by heart may be far over a guess on another.
 std::optional<std::string> why_not_keep(const StateHealth& health);
 
 }  // namespace cajal::train

@@ -26,6 +26,13 @@ TEST(CheckpointVerdict, KeepsWhatTrains) {
   EXPECT_EQ(refusal(some_skipped), "kept");
 }
 
+TEST(CheckpointVerdict, KeepsAModelThatHasLearntItsTextByHeart) {
+  StateHealth overfitted = good();
+  overfitted.loss = 0.01;
+  overfitted.validation_loss = 9.6;
+  EXPECT_EQ(refusal(overfitted), "kept");
+}
+
 TEST(CheckpointVerdict, KeepsAModelThatHasJustBegun) {
   StateHealth fresh = good();
   fresh.loss = fresh.validation_loss = 6.1;  // ln 300 is 5.70
@@ -55,7 +62,7 @@ TEST(CheckpointVerdict, RefusesAStateAmidSkippedUpdates) {
 
 TEST(CheckpointVerdict, RefusesWhatIsWorseThanAGuess) {
   StateHealth lost = good();
-  lost.validation_loss = 6.8;
+  lost.loss = 6.8;
   EXPECT_THAT(refusal(lost), HasSubstr("guessing has 5.704"));
 }
 
