@@ -59,7 +59,12 @@ void StepReporter::on_evaluation(std::int64_t step, double loss) {
   const bool better = std::isfinite(loss) && loss < best_validation_loss_.value_or(
                                                         std::numeric_limits<double>::infinity());
   if (better) best_validation_loss_ = loss;
-  evaluations_without_better_.store(better ? 0 : evaluations_without_better_ + 1);
+  // The one before the first step tells nothing of this run's progress.
+  if (better) {
+    evaluations_without_better_ = 0;
+  } else if (reported_ > 0) {
+    ++evaluations_without_better_;
+  }
   const EvalReport report{step, loss};
   log_->write(report);
   observer_->on_evaluation(report);

@@ -186,6 +186,12 @@ TEST_F(TrainerCheckpoint, StopsEarlyWhereHeldOutTextGetsNoBetter) {
   EXPECT_TRUE(summary.early_stopped);
   EXPECT_LT(summary.last_step, 100);
   EXPECT_EQ(train::load_trainer_state(folder_ / "run/latest").step, summary.last_step);
+  // Resumed, it has as many evaluations to get better in.
+  auto again = resumed("run");
+  again.eval_every = 2;
+  again.eval_batches = 2;
+  again.early_stop = 1;
+  EXPECT_EQ(run(again).steps, 2);
 }
 
 TEST_F(TrainerCheckpoint, SaysThatARunIsAllWarmUp) {
