@@ -37,7 +37,6 @@ CheckpointWay choose_checkpoint_way(const Device& device, const model::Parameter
 
 Checkpoints::Checkpoints(const Parts& parts, CheckpointWay way, int keep, const TrainerState& begun)
     : parts_(parts),
-      way_(way),
       keep_(keep),
       saved_step_(parts.directory->latest_step()),
       published_step_(saved_step_),

@@ -89,7 +89,6 @@ class Checkpoints {
   void save_now(TrainerState state, bool validated, double blocked_ms);
 
   Parts parts_;
-  CheckpointWay way_;
   int keep_;
   std::int64_t saved_step_;  ///< The last one asked for.
   std::atomic<std::int64_t> published_step_;
