@@ -13,7 +13,7 @@ Outcome run_steps(int steps, int commits_a_step, int max_in_flight) {
   Bench bench({.max_in_flight = max_in_flight});
   std::atomic<std::int64_t> completed{0};
   const auto part = bench.queue.command_buffer("part");
-  part->encode("sleep", {}, sleeps(2ms / commits_a_step));
+  part->encode("sleep", {}, sleeps(8ms / commits_a_step));
   Outcome outcome;
   for (int step = 1; step <= steps; ++step) {
     bench.queue.begin_step(step);
