@@ -29,7 +29,7 @@ struct Gpt::Pass {
 
   /// Applies the next dropout site to `x` in place.
   void drop(const Tensor& x) {
-    const std::uint32_t stream_id = dropout.first_stream + site++;
+    const std::uint32_t stream_id = site++;
     if (dropout.probability == 0.0F) return;
     ops::dropout(commands, {x, x, dropout.seed, stream_id, dropout.probability});
   }
@@ -116,7 +116,7 @@ void Gpt::record_attention(Pass& pass, const BlockWeights& weights, BlockActivat
                               .pre_gelu = {},
                               .fp8 = fp8_ && pass.cache == nullptr});
   const int heads = static_cast<int>(config_.n_head);
-  const std::uint32_t stream = pass.dropout.first_stream + pass.site++;
+  const std::uint32_t stream = pass.site++;
   if (pass.cache != nullptr) {
     ops::cached_attention(pass.commands, {.qkv = block.qkv,
                                           .k_cache = pass.cache->k[pass.layer],

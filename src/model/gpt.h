@@ -18,8 +18,7 @@ namespace cajal::model {
 /// Dropout of embeddings, attention probabilities and residual branches, all with one probability.
 struct Dropout {
   float probability = 0.0F;
-  Tensor seed;                     ///< [2] i32 on the device.
-  std::uint32_t first_stream = 0;  ///< Sites number their random streams from here.
+  Tensor seed;  ///< [2] i32 on the device.
 };
 
 /// Keys and values of the tokens seen so far, for generation.

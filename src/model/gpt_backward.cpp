@@ -21,8 +21,8 @@ struct Gpt::Backward {
 Tensor Gpt::branch_gradient(const Backward& pass, std::uint32_t site) const {
   if (pass.dropout.probability == 0.0F) return pass.stream;
   Tensor gradient = reserve("branch gradient", pass.stream.shape, dtype_);
-  ops::dropout(pass.commands, {pass.stream, gradient, pass.dropout.seed,
-                               pass.dropout.first_stream + site, pass.dropout.probability});
+  ops::dropout(pass.commands,
+               {pass.stream, gradient, pass.dropout.seed, site, pass.dropout.probability});
   return gradient;
 }
 
@@ -88,14 +88,14 @@ void Gpt::block_backward(const Backward& pass, const BlockWeights& weights,
   dx = linear_backward(pass, block.attention, dy, *weights.c_proj_weight,
                        own_bias(pass, *weights.c_proj_bias), {});
   const Tensor dqkv = reserve("qkv gradient", block.qkv.shape, dtype_);
-  ops::attention_backward(pass.commands, {.qkv = block.qkv,
-                                          .out = block.attention,
-                                          .lse = block.lse,
-                                          .dout = dx,
-                                          .dqkv = dqkv,
-                                          .heads = static_cast<int>(config_.n_head),
-                                          .dropout = {pass.dropout.probability, pass.dropout.seed,
-                                                      pass.dropout.first_stream + attention_site}});
+  ops::attention_backward(
+      pass.commands, {.qkv = block.qkv,
+                      .out = block.attention,
+                      .lse = block.lse,
+                      .dout = dx,
+                      .dqkv = dqkv,
+                      .heads = static_cast<int>(config_.n_head),
+                      .dropout = {pass.dropout.probability, pass.dropout.seed, attention_site}});
   dx = linear_backward(pass, block.ln_1.out, dqkv, *weights.c_attn_weight,
                        weights.c_attn_bias->grad, {});
   norm_backward(pass, block.ln_1, dx, false, *weights.ln_1_weight, *weights.ln_1_bias, below);

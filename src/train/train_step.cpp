@@ -112,7 +112,7 @@ void TrainStep::record(const model::Gpt& gpt, const Optimizer& optimizer, float 
 void TrainStep::record_micro_batch(CommandBuffer& commands, const model::Gpt& gpt, float dropout,
                                    bool accumulate) const {
   const InputTensors inputs(inputs_, shape_);
-  const model::Activations pass = gpt.forward(commands, inputs.tokens, {dropout, inputs.seed, 0});
+  const model::Activations pass = gpt.forward(commands, inputs.tokens, {dropout, inputs.seed});
   gpt.compute_loss(commands, pass, inputs.targets, inputs.target_scale, loss_,
                    /*with_gradient=*/true);
   gpt.backward(commands, pass, accumulate);
